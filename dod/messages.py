@@ -1,0 +1,141 @@
+"""The words of the bridge: what a person said, where, and what Dify streams back.
+
+Frozen and free of I/O, so that they may cross threads and be written to the store.
+"""
+
+import hashlib
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+ChatKind = Literal["single", "group"]
+
+
+@dataclass(frozen=True, slots=True)
+class Chat:
+    """A place in DingTalk. ``id`` is its ``conversationId``; ``title`` exists for groups only."""
+
+    id: str
+    kind: ChatKind
+    title: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Who spoke. ``staff_id`` is empty for people outside the organisation (dingtalk-protocol §3)."""
+
+    sender_id: str
+    staff_id: str = ""
+    nick: str = field(default="", repr=False)
+
+    @property
+    def key(self) -> str:
+        """Stable and unique within one DingTalk app: staffId, else senderId. Never the nickname."""
+        return self.staff_id or self.sender_id
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What one person said to one bot.
+
+    ``id`` is DingTalk's msgId (else the frame's messageId); unique per bot only. ``kind`` is its
+    msgtype. Times are epoch seconds by *DingTalk's* clock: ``created_at`` when the person pressed
+    send, ``received_at`` from the frame. ``error_code`` is 20001 when the organisation's Stream
+    quota is used up and the message came without content.
+    """
+
+    id: str
+    chat: Chat
+    sender: Person
+    text: str = field(repr=False)
+    kind: str = "text"
+    created_at: float = 0.0
+    received_at: float = 0.0
+    webhook: str = field(default="", repr=False)
+    webhook_expires_at: float = 0.0
+    corp_id: str = ""
+    error_code: str = ""
+
+    @property
+    def age(self) -> float:
+        """Seconds between the person's click and the push, by DingTalk's clock alone."""
+        if not self.created_at or not self.received_at:
+            return 0.0
+        return max(0.0, self.received_at - self.created_at)
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> "Message":
+        fields = dict(value)
+        return cls(chat=Chat(**fields.pop("chat")), sender=Person(**fields.pop("sender")), **fields)
+
+
+@dataclass(frozen=True, slots=True)
+class ConversationKey:
+    """Whose memory: one bot (client id), one chat, and one person, or ``*`` for a shared group."""
+
+    client_id: str
+    chat_id: str
+    person: str
+
+    def __str__(self) -> str:
+        return f"{self.client_id}/{self.chat_id}/{self.person}"
+
+
+@dataclass(frozen=True, slots=True)
+class CardStyle:
+    """Which template a card is made from and which of its variables holds the text.
+
+    ``public``: DingTalk's own AI card, which wants its flow status written by hand (design §5.4).
+    """
+
+    template_id: str
+    content_key: str
+    public: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a Dify app is asked. ``user`` is stable, at most 255 characters (dify-api §1)."""
+
+    text: str = field(repr=False)
+    user: str
+    inputs: dict[str, str] = field(default_factory=dict, repr=False)
+    conversation_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """First data event: from here the turn can be stopped and the conversation is known."""
+
+    task_id: str
+    conversation_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class TextDelta:
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class TextReplaced:
+    """Everything shown so far is to be replaced by ``text`` (moderation withdrew it)."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The terminal event. ``outcome``: ``paused`` waits for a form that only Dify can show."""
+
+    outcome: Literal["complete", "stopped", "paused"] = "complete"
+    form: str = ""
+
+
+AnswerEvent = Started | TextDelta | TextReplaced | Finished
+
+
+def digest(*parts: str) -> str:
+    """32 hex digits that name ``parts``: card ids, guids and app fingerprints are made of it."""
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]

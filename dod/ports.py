@@ -1,0 +1,127 @@
+"""The three ports of the bridge, and its store: the contracts that edges and fakes both keep.
+
+``tests/contract`` runs one suite over the real adapters (against the simulators) and the fakes.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+from dod.messages import AnswerEvent, CardStyle, Message, Question
+
+ChannelState = Literal["connecting", "connected", "retrying", "bad_credentials", "stopped"]
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class StateChange:
+    """``error`` is one sentence for the log and the status page, in English, without secrets."""
+
+    state: ChannelState
+    error: str = ""
+
+
+class Card(Protocol):
+    """One AI card: ``open``, then ``update*``, then ``finish`` or ``fail``.
+
+    All texts are the whole Markdown to show, never a delta, never empty. One call at a time.
+    Every method raises ``DingTalkError`` and nothing else, and may be repeated after an error.
+    """
+
+    @property
+    def id(self) -> str:
+        """DingTalk's outTrackId: derived from the message, so that creation can be repeated."""
+
+    async def open(self) -> None:
+        """Create and deliver in one call. Returns at once if this object has opened it before."""
+
+    async def update(self, text: str, *, first: bool = False) -> None:
+        """Show ``text``; the card goes on typing. ``first`` has priority over later updates."""
+
+    async def finish(self, text: str, guid: str) -> None:
+        """Show ``text`` as complete. Idempotent for one ``guid``. Raises CardGone if there is none."""
+
+    async def fail(self, text: str, guid: str) -> None:
+        """As ``finish``, but the card shows its failed state."""
+
+
+class Channel(Protocol):
+    """The DingTalk side of one bot. Lifecycle: ``run`` (a task of its own) → ``leave`` → ``aclose``.
+
+    Thread: the bot's loop only. Everything but ``run`` works with or without a connection, until
+    ``aclose``.
+    """
+
+    async def run(
+        self,
+        on_message: Callable[[Message], Awaitable[None]],
+        on_state: Callable[[StateChange], None],
+    ) -> None:
+        """Stay connected until ``leave``; return then. Never raises for a neighbour's failure.
+
+        A frame is acknowledged on its own socket when ``on_message`` returns, which it must do
+        within a second, and in any case after a second.
+        """
+
+    async def leave(self) -> None:
+        """Stop receiving: hand over what has been received, close the socket. Idempotent."""
+
+    def card(self, message: Message, style: CardStyle, n: int = 0) -> Card:
+        """The ``n``-th card of the answer to ``message``. No I/O."""
+
+    async def reply(self, message: Message, text: str) -> None:
+        """Send one Markdown message: by the session webhook, or, expired, by the robot API.
+
+        Raises DingTalkError. Not idempotent: never repeat it after an unknown outcome.
+        """
+
+    def now(self) -> float:
+        """Epoch seconds by DingTalk's clock as last seen, else the local one."""
+
+    @property
+    def connections(self) -> int:
+        """Websockets opened since this channel was made."""
+
+    async def aclose(self) -> None:
+        """Close clients and sockets. Idempotent, safe before ``run``."""
+
+
+class App(Protocol):
+    """One Dify app. Thread: the bot's loop only."""
+
+    def ask(self, question: Question) -> AsyncIterator[AnswerEvent]:
+        """Stream the answer: ``Started`` first (once known), text events, ``Finished`` last.
+
+        Raises DifyError; text that came before it stays valid. ``ConversationGone`` only before
+        any text. Closing the iterator hangs up, which is no stop (dify-api §3).
+        """
+
+    async def stop(self, task_id: str, user: str) -> None:
+        """Ask Dify to end a running answer; its stream then ends by itself. Raises DifyError."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Names URL and key: a conversation of another fingerprint is unknown to this app."""
+
+    async def aclose(self) -> None:
+        """Close the client. Idempotent."""
+
+
+class Store(Protocol):
+    """Text keys, JSON objects. One writer thread behind it, so calls keep their order.
+
+    Methods never raise for a full or broken disk: values are then kept in memory, said aloud, and
+    written back later. ``expire``: seconds from now; None keeps the value for ever.
+    """
+
+    async def get(self, key: str) -> Json | None: ...
+
+    async def put(self, key: str, value: Json, *, expire: float | None = None) -> None: ...
+
+    async def add(self, key: str, value: Json, *, expire: float | None = None) -> bool:
+        """Put only if absent, atomically; False if the key was there."""
+
+    async def delete(self, key: str) -> None: ...
+
+    async def items(self, prefix: str) -> list[tuple[str, Json]]:
+        """All unexpired entries whose key starts with ``prefix``, in no order."""

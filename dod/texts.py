@@ -1,0 +1,261 @@
+"""Every sentence a person may read in DingTalk, Chinese and English side by side.
+
+Each says what happened and what to do; no blame, no internals, no names of hosts or keys.
+"""
+
+from typing import Literal
+
+Tongue = Literal["zh", "en"]
+
+# key: (Chinese, English)
+SENTENCES: dict[str, tuple[str, str]] = {
+    # -- while waiting, and what ends without an answer
+    "waiting": (
+        "排队中：前面还有 {place} 条消息，请稍候。",
+        "In the queue: {place} ahead of you. One moment, please.",
+    ),
+    "empty_answer": (
+        "应用这次没有给出任何内容。请换个问法再试一次。",
+        "The app returned no content this time. Please try again in other words.",
+    ),
+    "stopped": ("（已停止）", "(stopped)"),
+    "thinking": ("思考中…", "Thinking…"),
+    "paused": (
+        "流程停在一个需要人工填写的表单，在钉钉里填不了；请联系管理员到 Dify 处理。",
+        "The workflow waits for a form that cannot be filled in here. "
+        "Please ask your administrator to handle it in Dify.",
+    ),
+    "cut_off": ("⚠️ 回答没有写完：{reason}", "⚠️ The answer is incomplete: {reason}"),
+    "failed": ("⚠️ {reason}", "⚠️ {reason}"),
+    "restarted": (
+        "服务在回答途中重启了。需要的话请再问一次。",
+        "The service was restarted while answering. Please ask again if you still need it.",
+    ),
+    "shutting_down": (
+        "服务正在重启，请稍后再问一次。",
+        "The service is restarting. Please ask again in a moment.",
+    ),
+    "continued": ("（接下一条）", "(continued in the next card)"),
+    # -- what cannot be answered
+    "nothing_asked": (
+        "您好，我在。请在 @我 后面写上问题。",
+        "Hello, I am here. Please write your question after the @.",
+    ),
+    "only_text": (
+        "目前我只能读文字，还看不了{kind}。请把问题写成文字发给我。",
+        "I can only read text so far, not {kind}. Please write your question as text.",
+    ),
+    "over_quota": (
+        "本组织本月的钉钉消息推送额度已用完，我收不到您消息的内容。请联系管理员。",
+        "Your organisation's DingTalk message quota for this month is used up, so the text of "
+        "your message did not reach me. Please tell your administrator.",
+    ),
+    "too_old": (
+        "这条消息晚了 {minutes} 分钟才送到。如果还需要回答，请再问一次。",
+        "This message reached me {minutes} minutes late. Please ask again if you still need it.",
+    ),
+    "not_allowed": (
+        "抱歉，您目前没有使用这个机器人的权限。需要的话请联系管理员。",
+        "Sorry, you may not use this bot at present. Please ask your administrator.",
+    ),
+    # -- commands
+    "new_conversation": (
+        "好的，已开始新对话，之前的内容不再参考。",
+        "Done: a new conversation has begun; what was said before is no longer considered.",
+    ),
+    "nothing_to_stop": ("现在没有正在生成的回答。", "There is no answer in progress."),
+    "stop_done": ("好的，已停止。", "Stopped."),
+    "help": (
+        "直接提问即可，群里请先 @我。\n\n"
+        "- `/new` 或 新对话：忘掉之前的内容，重新开始\n"
+        "- `/stop` 或 停止：停止正在生成的回答\n"
+        "- `/id`：查看您和本会话的 ID（给管理员配置用）\n"
+        "- `/help` 或 帮助：显示本说明",
+        "Just ask; in a group, @ me first.\n\n"
+        "- `/new`: forget what was said before and start over\n"
+        "- `/stop`: stop the answer in progress\n"
+        "- `/id`: show your id and this chat's (for the administrator)\n"
+        "- `/help`: this text",
+    ),
+    "id": (
+        "- 您的 ID（staffId）：`{staff_id}`\n- 本会话 ID：`{chat_id}`\n- 会话类型：{chat_type}\n"
+        "- 企业 ID：`{corp_id}`",
+        "- Your id (staffId): `{staff_id}`\n- This chat's id: `{chat_id}`\n"
+        "- Kind of chat: {chat_type}\n- Organisation: `{corp_id}`",
+    ),
+    "id_none": ("（无：企业外部人员或应用未发布）", "(none: outside the organisation)"),
+    # -- DingTalk's failures, where one can still be said
+    "dingtalk": (
+        "钉钉接口返回了错误，请稍后再试。",
+        "DingTalk reported an error. Try again later.",
+    ),
+    "dingtalk_busy": (
+        "钉钉接口暂时繁忙，请稍后再试。",
+        "DingTalk is busy at the moment. Please try again later.",
+    ),
+    "dingtalk_quota": (
+        "本组织本月的钉钉接口调用额度已用完，请联系管理员。",
+        "Your organisation's DingTalk calls for this month are used up. "
+        "Please tell your administrator.",
+    ),
+    "dingtalk_credentials": (
+        "机器人的钉钉凭证无效，请联系管理员检查 AppKey 和 AppSecret。",
+        "The bot's DingTalk credentials are not valid. Please ask your administrator.",
+    ),
+    "dingtalk_app_not_ready": (
+        "机器人应用还没有发布，或没有启用 Stream 模式，请联系管理员。",
+        "The bot's app is not published or not in Stream mode. Please ask your administrator.",
+    ),
+    "dingtalk_scope": (
+        "机器人缺少一项钉钉权限，请联系管理员在开发者后台开通。",
+        "The bot lacks a DingTalk permission. Please ask your administrator to grant it.",
+    ),
+    "dingtalk_address": (
+        "钉钉拒绝了本机的出口 IP，请联系管理员检查应用的 IP 白名单。",
+        "DingTalk refuses this host's address. Please ask your administrator to check the "
+        "app's IP white list.",
+    ),
+    # -- Dify's failures, one sentence each (dify-api §9)
+    "dify": ("Dify 返回了错误，请稍后再试。", "Dify reported an error. Please try again later."),
+    "dify_unreachable": (
+        "连不上 Dify 服务，请稍后再试；一直这样请联系管理员。",
+        "The Dify service cannot be reached. Try again later, or tell your administrator.",
+    ),
+    "dify_timeout": (
+        "Dify 太久没有回应，这次先停在这里。请稍后再试。",
+        "Dify has been silent for too long, so this answer ends here. Please try again later.",
+    ),
+    "dify_cut": (
+        "与 Dify 的连接中途断开了。请再问一次。",
+        "The connection to Dify broke off. Please ask again.",
+    ),
+    "dify_key": (
+        "Dify 应用的 API 密钥无效，请联系管理员检查。",
+        "The Dify app's API key is not valid. Please ask your administrator to check it.",
+    ),
+    "dify_api_off": (
+        "这个 Dify 应用的 API 访问被关闭了，请联系管理员打开。",
+        "API access of this Dify app is switched off. Please ask your administrator.",
+    ),
+    "dify_app_broken": (
+        "这个 Dify 应用暂时不可用（可能还没有配置好），请联系管理员。",
+        "This Dify app is not available (perhaps not set up yet). Please ask your administrator.",
+    ),
+    "dify_app_type": (
+        "机器人配置的应用类型与 Dify 应用不一致，请联系管理员改正 dify_app_type。",
+        "The configured app type does not match the Dify app. "
+        "Please ask your administrator to correct dify_app_type.",
+    ),
+    "dify_unpublished": (
+        "这个 Dify 工作流还没有发布，请联系管理员发布后再试。",
+        "This Dify workflow has not been published yet. Please ask your administrator.",
+    ),
+    "dify_model_not_set": (
+        "Dify 应用的模型还没有配置好，请联系管理员。",
+        "The Dify app's model is not set up. Please ask your administrator.",
+    ),
+    "dify_model_quota": (
+        "模型的额度用完了，请联系管理员充值或更换模型。",
+        "The model's quota is used up. Please ask your administrator.",
+    ),
+    "dify_model_unsupported": (
+        "Dify 目前不支持这个应用所选的模型，请联系管理员更换。",
+        "Dify does not support this app's model at present. Please ask your administrator.",
+    ),
+    "dify_model_key": (
+        "模型供应商拒绝了 Dify 的密钥，请联系管理员检查模型配置。",
+        "The model provider refused Dify's key. Please ask your administrator.",
+    ),
+    "dify_model_failed": (
+        "模型这次没能完成回答，请稍后再试。",
+        "The model could not complete the answer this time. Please try again later.",
+    ),
+    "dify_model_busy": (
+        "模型供应商限流了，请稍后再试。",
+        "The model provider is limiting requests. Please try again in a moment.",
+    ),
+    "dify_question_too_long": (
+        "问题（连同之前的对话）太长了。请缩短，或发送“新对话”后再问。",
+        "The question (with the conversation so far) is too long. Shorten it, or send /new first.",
+    ),
+    "dify_input": (
+        "Dify 应用要求的输入没有给全或格式不对，请联系管理员检查 dify_inputs。",
+        "The Dify app's inputs are missing or malformed. "
+        "Please ask your administrator to check dify_inputs.",
+    ),
+    "dify_bad_request": (
+        "Dify 不接受这次请求，请联系管理员查看日志。",
+        "Dify did not accept the request. Please ask your administrator to look at the log.",
+    ),
+    "dify_conversation": (
+        "Dify 找不到之前的对话，也没能开始新的。请发送“新对话”后再问。",
+        "Dify does not know the conversation and no new one began. Send /new, then ask again.",
+    ),
+    "dify_conversation_done": (
+        "这个对话已经结束。请发送“新对话”后再问。",
+        "This conversation has ended. Send /new, then ask again.",
+    ),
+    "dify_not_found": (
+        "Dify 的接口地址不对，请联系管理员检查 dify_api_url（通常以 /v1 结尾）。",
+        "The Dify address seems wrong. Please ask your administrator to check dify_api_url "
+        "(it usually ends in /v1).",
+    ),
+    "dify_too_large": ("内容超过了 Dify 允许的大小。", "This is larger than Dify accepts."),
+    "dify_unsupported_type": (
+        "Dify 不接受这种类型的内容。",
+        "Dify does not accept this type of content.",
+    ),
+    "dify_overloaded": (
+        "现在提问的人太多，Dify 应用达到了并发上限。请过一会儿再试。",
+        "Too many people are asking: the Dify app has reached its limit. Please try again soon.",
+    ),
+    "dify_rate": (
+        "Dify 工作区的请求额度用完了，请稍后再试或联系管理员。",
+        "The Dify workspace has used up its request quota. Try later or ask your administrator.",
+    ),
+    "dify_internal": (
+        "Dify 内部出错了，请稍后再试；一直这样请联系管理员。",
+        "Dify had an internal error. Try again later, or tell your administrator.",
+    ),
+    "dify_gateway": (
+        "Dify 前面的网关没有得到回应（可能正在启动或升级），请稍后再试。",
+        "The gateway in front of Dify got no response (it may be starting). Try again later.",
+    ),
+    # -- ours
+    "internal": (
+        "我这里出了点问题，已记录在日志里。请稍后再试。",
+        "Something went wrong on my side; it is in the log. Please try again later.",
+    ),
+    "store": ("本机存储暂时不可用。", "The local store is not available at the moment."),
+}
+
+KINDS: dict[str, tuple[str, str]] = {
+    "picture": ("图片", "pictures"),
+    "richText": ("图文混排消息", "messages with pictures"),
+    "audio": ("语音", "voice messages"),
+    "video": ("视频", "videos"),
+    "file": ("文件", "files"),
+}
+
+
+def tongue(language: str, text: str) -> Tongue:
+    """The language to answer ``text`` in. ``auto``: English only for a text without any CJK."""
+    if language in {"zh", "en"}:
+        return "zh" if language == "zh" else "en"
+    if any("\u3400" <= char <= "\u9fff" or "\uf900" <= char <= "\ufaff" for char in text):
+        return "zh"
+    return "en" if sum(char.isascii() and char.isalpha() for char in text) > 4 else "zh"
+
+
+def say(key: str, language: Tongue, **values: object) -> str:
+    """The sentence ``key``; its placeholders are filled by plain substitution."""
+    sentence = SENTENCES[key][0 if language == "zh" else 1]
+    for name, value in values.items():
+        sentence = sentence.replace("{" + name + "}", str(value))
+    return sentence
+
+
+def kind_of(kind: str, language: Tongue) -> str:
+    """What a message of msgtype ``kind`` is called."""
+    other = ("这种消息", "this kind of message")
+    return KINDS.get(kind, other)[0 if language == "zh" else 1]
