@@ -3,7 +3,7 @@
 ``tests/contract`` runs one suite over the real adapters (against the simulators) and the fakes.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -75,6 +75,9 @@ class Channel(Protocol):
         Raises DingTalkError. Not idempotent: never repeat it after an unknown outcome.
         """
 
+    def hurry(self) -> None:
+        """Shutting down: no rate limit from now on, so that open cards can still be closed."""
+
     def now(self) -> float:
         """Epoch seconds by DingTalk's clock as last seen, else the local one."""
 
@@ -89,11 +92,11 @@ class Channel(Protocol):
 class App(Protocol):
     """One Dify app. Thread: the bot's loop only."""
 
-    def ask(self, question: Question) -> AsyncIterator[AnswerEvent]:
+    def ask(self, question: Question) -> AsyncGenerator[AnswerEvent, None]:
         """Stream the answer: ``Started`` first (once known), text events, ``Finished`` last.
 
         Raises DifyError; text that came before it stays valid. ``ConversationGone`` only before
-        any text. Closing the iterator hangs up, which is no stop (dify-api §3).
+        any text. Closing the generator hangs up, which is no stop (dify-api §3).
         """
 
     async def stop(self, task_id: str, user: str) -> None:

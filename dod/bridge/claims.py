@@ -1,0 +1,157 @@
+"""What has been promised about each message, on disk before it is done.
+
+A claim passes ``taken`` → ``asked`` → ``finishing`` → ``done``; each state is written *before* its
+act, so that after a crash the next start knows what may have happened (design §5.2). Kept 24 h.
+A message's text and webhook are kept only until ``done``.
+"""
+
+import asyncio
+import logging
+import time
+from typing import Literal
+
+from dod.messages import Message
+from dod.ports import Json, Store
+
+log = logging.getLogger(__name__)
+
+ClaimState = Literal["taken", "asked", "finishing", "done"]
+KEEP = 24 * 3600.0  # seconds; DingTalk's latest redelivery seen is about a minute
+CLAIM_WAIT = 0.8  # seconds; the ack is due after one
+STORE_WAIT = 5.0  # seconds; then the turn goes on without its promise on disk
+
+
+class Claim:
+    """One message's record. Thread: the bot's loop."""
+
+    def __init__(self, client_id: str, message: Message, store: Store) -> None:
+        self.client_id = client_id
+        self.message = message
+        self.state: ClaimState = "taken"
+        self.cards = 0
+        self.text = ""
+        self.guid = ""
+        self.failed = False
+        self.taken_at = time.time()
+        self._store = store
+        self._adding: asyncio.Task[bool] | None = None
+        self._saving: asyncio.Task[None] | None = None
+
+    @property
+    def key(self) -> str:
+        return f"claim/{self.client_id}/{self.message.id}"
+
+    def to_json(self) -> Json:
+        if self.state == "done":
+            return {"state": "done"}
+        return {
+            "state": self.state,
+            "message": self.message.to_json(),
+            "cards": self.cards,
+            "text": self.text,
+            "guid": self.guid,
+            "failed": self.failed,
+            "taken_at": self.taken_at,
+        }
+
+    @classmethod
+    def from_json(cls, client_id: str, value: Json, store: Store) -> "Claim":
+        claim = cls(client_id, Message.from_json(value["message"]), store)
+        claim.state = value["state"]
+        claim.cards = value["cards"]
+        claim.text = value["text"]
+        claim.guid = value["guid"]
+        claim.failed = value["failed"]
+        claim.taken_at = value["taken_at"]
+        return claim
+
+    async def add(self) -> bool:
+        """Write ``taken`` if nobody has; False if another delivery was first.
+
+        Waits at most CLAIM_WAIT: a slow disk must not delay the ack. ``fresh`` tells later.
+        """
+        adding = self._store.add(self.key, self.to_json(), expire=KEEP)
+        self._adding = asyncio.create_task(adding, name=f"claim {self.message.id}")
+        done, _ = await asyncio.wait({self._adding}, timeout=CLAIM_WAIT)
+        if not done:
+            log.warning("store is slow: msg=%s acknowledged before its claim", self.message.id)
+            return True
+        return self._adding.result()
+
+    async def fresh(self) -> bool:
+        """The outcome of a slow ``add``; True if the store does not say within STORE_WAIT."""
+        if self._adding is None or self._adding.done():
+            return True
+        done, _ = await asyncio.wait({self._adding}, timeout=STORE_WAIT)
+        return self._adding.result() if done else True
+
+    async def asked(self) -> None:
+        """Dify is about to be asked: from here the question is never asked again."""
+        await self._write("asked")
+
+    async def opening(self, cards: int) -> None:
+        """The ``cards``-th card is about to be created."""
+        if cards > self.cards:
+            self.cards = cards
+            await self._write(self.state)
+
+    async def finishing(self, text: str, guid: str, *, failed: bool) -> None:
+        """The last frame is about to be sent; a crash repeats it with the same guid."""
+        self.text, self.guid, self.failed = text, guid, failed
+        await self._write("finishing")
+
+    async def done(self) -> None:
+        """Nothing is left to do, or what is left must not be repeated."""
+        await self._write("done")
+
+    def shown(self, text: str) -> None:
+        """Keep what the card shows, for the sentence after a crash. In the background."""
+        self.text = text
+        if self.state == "asked" and (self._saving is None or self._saving.done()):
+            self._saving = asyncio.create_task(self._save(), name=f"shown {self.message.id}")
+
+    async def _save(self) -> None:
+        await self._store.put(self.key, self.to_json(), expire=KEEP)
+
+    async def _write(self, state: ClaimState) -> None:
+        self.state = state
+        writing = asyncio.create_task(self._save(), name=f"{state} {self.message.id}")
+        done, _ = await asyncio.wait({writing}, timeout=STORE_WAIT)
+        if not done:
+            log.warning("store is slow: msg=%s goes on without state=%s", self.message.id, state)
+
+
+class Claims:
+    """All claims of one client id: nothing is answered twice. Thread: the bot's loop."""
+
+    def __init__(self, client_id: str, store: Store) -> None:
+        self._client_id = client_id
+        self._store = store
+        self._seen: dict[str, float] = {}
+
+    async def load(self) -> list[Claim]:
+        """Remember what was answered before, and return what a crash left unfinished."""
+        leftovers = []
+        prefix = f"claim/{self._client_id}/"
+        for key, value in await self._store.items(prefix):
+            self._see(key.removeprefix(prefix))
+            if value.get("state") != "done":
+                leftovers.append(Claim.from_json(self._client_id, value, self._store))
+        leftovers.sort(key=lambda claim: claim.taken_at)
+        return leftovers
+
+    async def take(self, message: Message) -> Claim | None:
+        """Claim a message in memory at once, then on disk; None if it was claimed before."""
+        if message.id in self._seen:
+            log.info("msg=%s delivered again, ignored", message.id)
+            return None
+        self._see(message.id)
+        claim = Claim(self._client_id, message, self._store)
+        return claim if await claim.add() else None
+
+    def _see(self, message_id: str) -> None:
+        now = time.monotonic()
+        self._seen[message_id] = now
+        for old in list(self._seen)[:2]:  # oldest first: insertion order
+            if now - self._seen[old] > KEEP:
+                del self._seen[old]

@@ -1,0 +1,29 @@
+"""The variables a Dify app is given: ``dify_inputs`` with a message's facts filled in."""
+
+from dod.config.spec import BotSpec
+from dod.messages import Message
+
+
+def render_inputs(spec: BotSpec, message: Message) -> dict[str, str]:
+    """``dify_inputs`` with its placeholders filled by plain substitution, in one pass."""
+    values = {
+        "{text}": message.text,
+        "{sender_name}": message.sender.nick,
+        "{sender_id}": message.sender.key,
+        "{chat_title}": message.chat.title,
+        "{chat_type}": message.chat.kind,
+        "{corp_id}": message.corp_id,
+    }
+    return {name: _substitute(template, values) for name, template in spec.dify_inputs}
+
+
+def _substitute(template: str, values: dict[str, str]) -> str:
+    """One pass, so that a person's text cannot bring in another placeholder."""
+    rendered, rest = "", template
+    while "{" in rest:
+        before, rest = rest.split("{", 1)
+        rendered += before
+        placeholder = next((name for name in values if ("{" + rest).startswith(name)), None)
+        rendered += "{" if placeholder is None else values[placeholder]
+        rest = rest if placeholder is None else rest[len(placeholder) - 1 :]
+    return rendered + rest

@@ -1,0 +1,81 @@
+"""Order within a conversation, parallel across conversations, room for so many turns at once.
+
+Places are fixed at receipt. Thread: the bot's loop; nothing here waits or locks but ``Place``.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+from dod.messages import ConversationKey
+
+
+class Place:
+    """One message's place in its lane. Lifecycle: ``wait`` → work → ``leave`` (always)."""
+
+    def __init__(self, lanes: "Lanes", key: ConversationKey) -> None:
+        self.key = key
+        self._lanes = lanes
+        self._free = asyncio.Event()
+
+    @property
+    def free(self) -> bool:
+        """The turn may run now."""
+        return self._free.is_set()
+
+    @property
+    def number(self) -> int:
+        """1 for the next in the queue; 0 when free."""
+        return 0 if self.free else self._lanes.waiting.index(self) + 1
+
+    async def wait(self) -> None:
+        await self._free.wait()
+
+    def leave(self) -> None:
+        """Make room, whether this place was free or still waited. Idempotent."""
+        self._lanes.remove(self)
+
+    def admit(self) -> None:
+        self._free.set()
+
+
+class Lanes:
+    """All places of one bot. ``capacity`` is read at every change, so it is live."""
+
+    def __init__(self, capacity: Callable[[], int]) -> None:
+        self.waiting: list[Place] = []
+        self.running: set[Place] = set()
+        self._capacity = capacity
+        self._closed = False
+
+    def enter(self, key: ConversationKey) -> Place:
+        place = Place(self, key)
+        self.waiting.append(place)
+        self.admit()
+        return place
+
+    def remove(self, place: Place) -> None:
+        if place in self.running:
+            self.running.remove(place)
+        elif place in self.waiting:
+            self.waiting.remove(place)
+        self.admit()
+
+    def close(self) -> None:
+        """No waiting place becomes free any more: the bot is draining."""
+        self._closed = True
+
+    def admit(self) -> None:
+        """Free the places whose turn it is: oldest first, one per conversation."""
+        if self._closed or not self.waiting:
+            return
+        busy = {place.key for place in self.running}
+        for place in tuple(self.waiting):
+            if len(self.running) >= self._capacity():
+                return
+            if place.key not in busy:
+                busy.add(place.key)
+                self.waiting.remove(place)
+                self.running.add(place)
+                place.admit()
+            # a later message of a waiting conversation must not overtake an earlier one
+            busy.add(place.key)

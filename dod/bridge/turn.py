@@ -1,0 +1,273 @@
+"""One message in, one reply out: the product, told in ``Turn.run``.
+
+A turn holds the spec, app and channel it began with, whatever is saved meanwhile.
+"""
+
+import asyncio
+import contextlib
+import logging
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from dod.bridge.claims import Claim
+from dod.bridge.conversations import Conversations, user_of
+from dod.bridge.inputs import render_inputs
+from dod.bridge.lanes import Place
+from dod.bridge.markdown import hide_thinking
+from dod.bridge.pacing import Pace
+from dod.bridge.replies import reply
+from dod.bridge.typewriter import Typewriter
+from dod.config.spec import BotSpec
+from dod.errors import AnswerCut, DodError
+from dod.messages import Finished, Message, Question, Started, TextDelta, TextReplaced, digest
+from dod.ports import App, Channel
+from dod.texts import Tongue, say
+
+log = logging.getLogger(__name__)
+
+Outcome = Literal["answered", "empty", "stopped", "paused", "failed", "dropped"]
+Reason = Literal["stopped", "shutting_down"]
+
+TELL_PLACE_AFTER = 3.0  # seconds in the queue
+STOP_GRACE = 2.0  # seconds for Dify to end a stopped answer by itself (dify-api §3: about 0.3)
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """What a turn begins with and keeps."""
+
+    spec: BotSpec
+    app: App
+    channel: Channel
+
+
+@dataclass(slots=True)
+class Answer:
+    """What Dify has sent so far, and how it ended."""
+
+    text: str = ""
+    task_id: str = ""
+    finished: Finished | None = None
+    error: DodError | None = None
+    chars: int = 0
+
+
+class Turn:
+    """Lifecycle: ``run`` once, in a task of its own; ``give_up`` from outside. Thread: the loop."""
+
+    def __init__(
+        self,
+        claim: Claim,
+        place: Place,
+        serving: Serving,
+        conversations: Conversations,
+        *,
+        pace: Pace | Literal["webhook"],
+        tongue: Tongue,
+    ) -> None:
+        self.claim = claim
+        self.place = place
+        self.serving = serving
+        self.tongue = tongue
+        self._conversations = conversations
+        self._given_up: asyncio.Future[Reason] = asyncio.get_running_loop().create_future()
+        self._answer = Answer()
+        self._guid = digest(claim.client_id, claim.message.id, "final")
+        on_card = serving.spec.handler == "DifyAiCardBotHandler" and pace != "webhook"
+        self._writer = self._typewriter("final" if pace == "webhook" else pace) if on_card else None
+
+    @property
+    def message(self) -> Message:
+        return self.claim.message
+
+    def give_up(self, reason: Reason) -> None:
+        """End the turn soon, with what there is and a sentence. Idempotent."""
+        if not self._given_up.done():
+            self._given_up.set_result(reason)
+
+    async def run(self) -> Outcome:
+        """Answer the message; every path ends in a reply. Never raises DodError."""
+        started = asyncio.get_running_loop().time()
+        if not await self.claim.fresh():
+            return "dropped"
+        if not await self._wait_for_place():
+            return await self._end_unasked()
+        await self.claim.asked()
+        if self._writer is not None:
+            self._writer.begin()
+        await self._listen_until_given_up()
+        outcome, text = self._verdict()
+        await self._deliver(text, failed=outcome == "failed")
+        self._log(outcome, started)
+        return outcome
+
+    # -- before Dify is asked
+
+    async def _wait_for_place(self) -> bool:
+        """True when it is this message's turn; False when the turn was given up before."""
+        if self.place.free:
+            return not self._given_up.done()
+        if self._writer is not None:
+            self._writer.begin()
+        waiting = asyncio.create_task(self.place.wait(), name=f"queue {self.message.id}")
+        try:
+            await self._first_of(waiting, TELL_PLACE_AFTER)
+            if not waiting.done() and not self._given_up.done():
+                await self._tell_place()
+                await self._first_of(waiting, None)
+            return waiting.done() and not self._given_up.done()
+        finally:
+            waiting.cancel()
+
+    async def _first_of(self, task: asyncio.Task[None], seconds: float | None) -> None:
+        """Wait for ``task``, for being given up, or for ``seconds``."""
+        waits: set[asyncio.Future[Any]] = {task, self._given_up}
+        await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+
+    async def _tell_place(self) -> None:
+        sentence = say("waiting", self.tongue, place=self.place.number)
+        if self._writer is not None:
+            self._writer.notice(sentence)
+        else:
+            await self._reply(sentence)
+
+    async def _end_unasked(self) -> Outcome:
+        """Given up in the queue: stopped by its person, or left for the next start."""
+        if self._given_up.result() == "shutting_down":
+            if self._writer is not None:
+                self._writer.abandon()
+            return "dropped"
+        if self._writer is not None and self._writer.begun:
+            await self._deliver(say("stopped", self.tongue), failed=False)
+        else:
+            await self.claim.done()
+        return "stopped"
+
+    # -- while Dify writes
+
+    async def _listen_until_given_up(self) -> None:
+        listening = asyncio.create_task(self._listen(), name=f"listen {self.message.id}")
+        await self._first_of(listening, None)
+        if not listening.done():
+            await self._stop_dify()
+            await asyncio.wait({listening}, timeout=STOP_GRACE if self._answer.task_id else 0)
+            listening.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await listening
+
+    async def _listen(self) -> None:
+        """Take Dify's events until its terminal one."""
+        spec, app = self.serving.spec, self.serving.app
+        events = self._conversations.ask(app, self._question(), self.place.key, spec.conversation)
+        try:
+            async with contextlib.aclosing(events):
+                async for event in events:
+                    match event:
+                        case Started():
+                            self._answer.task_id = event.task_id
+                        case TextDelta():
+                            self._answer.text += event.text
+                            self._show()
+                        case TextReplaced():
+                            self._answer.text = event.text
+                            self._show()
+                        case Finished():
+                            self._answer.finished = event
+            if self._answer.finished is None:
+                raise AnswerCut("the app ended without a terminal event")
+        except DodError as error:
+            self._answer.error = error
+
+    def _question(self) -> Question:
+        return Question(
+            text=self.message.text,
+            user=user_of(self.place.key),
+            inputs=render_inputs(self.serving.spec, self.message),
+        )
+
+    async def _stop_dify(self) -> None:
+        """Hanging up is no stop and loses the history (dify-api §3), so Dify is told."""
+        if not self._answer.task_id:
+            return
+        try:
+            async with asyncio.timeout(STOP_GRACE):
+                await self.serving.app.stop(self._answer.task_id, user_of(self.place.key))
+        except (DodError, TimeoutError) as error:
+            log.info("bot=%s Dify was not stopped: %s", self.serving.spec.name, error)
+
+    def _show(self) -> None:
+        if self._writer is not None:
+            self._writer.show(self._rendered(complete=False))
+
+    def _rendered(self, *, complete: bool) -> str:
+        text = self._answer.text
+        if not self.serving.spec.show.thinking:
+            text = hide_thinking(text, complete=complete)
+        return text
+
+    # -- the end
+
+    def _verdict(self) -> tuple[Outcome, str]:
+        """How the turn ended, and the whole text to leave with the person."""
+        text, answer = self._rendered(complete=True).rstrip(), self._answer
+        if self._given_up.done():
+            if self._given_up.result() == "shutting_down":
+                return "failed", self._cut_off(text, say("shutting_down", self.tongue))
+            return "stopped", _joined(text, say("stopped", self.tongue))
+        if answer.error is not None:
+            log.warning("bot=%s turn failed: %s", self.serving.spec.name, answer.error)
+            return "failed", self._cut_off(text, say(answer.error.key, self.tongue))
+        finished = answer.finished or Finished()
+        if finished.outcome == "stopped":
+            return "stopped", _joined(text, say("stopped", self.tongue))
+        if finished.outcome == "paused":
+            return "paused", _joined(text, finished.form, say("paused", self.tongue))
+        if not text.strip():
+            return "empty", say("empty_answer", self.tongue)
+        return "answered", text
+
+    def _cut_off(self, text: str, reason: str) -> str:
+        key = "cut_off" if text.strip() else "failed"
+        return _joined(text, say(key, self.tongue, reason=reason))
+
+    async def _deliver(self, text: str, *, failed: bool) -> None:
+        """Leave ``text`` with the person: on the card, or else as a reply. Then it is done."""
+        self._answer.chars = len(text)
+        if self._writer is not None:
+            await self.claim.finishing(text, self._guid, failed=failed)
+            if await self._writer.close(text, self._guid, failed=failed):
+                await self.claim.done()
+                return
+        await self.claim.done()  # first: a reply must not be sent twice
+        await self._reply(text)
+
+    async def _reply(self, text: str) -> None:
+        await reply(self.serving.channel, self.serving.spec.name, self.message, text)
+
+    def _typewriter(self, pace: Pace) -> Typewriter:
+        style, channel = self.serving.spec.card_style, self.serving.channel
+        return Typewriter(
+            lambda number: channel.card(self.message, style, number),
+            pace,
+            on_opening=self.claim.opening,
+            on_shown=self.claim.shown,
+        )
+
+    def _log(self, outcome: Outcome, started: float) -> None:
+        """The canonical line of a turn: no text, no names."""
+        writer, now = self._writer, asyncio.get_running_loop().time()
+        first = writer.first_shown - started if writer and writer.first_shown else now - started
+        log.info(
+            "bot=%s turn=%s chat=%s first_text=%.2f total=%.2f chars=%d updates=%d",
+            self.serving.spec.name,
+            outcome,
+            self.message.chat.kind,
+            first,
+            now - started,
+            self._answer.chars,
+            writer.updates if writer else 0,
+        )
+
+
+def _joined(*paragraphs: str) -> str:
+    return "\n\n".join(paragraph for paragraph in paragraphs if paragraph.strip())
