@@ -14,6 +14,7 @@ _DETAILS = re.compile(
     r"<details[^>]*>\s*<summary>\s*Thinking\.\.\.\s*</summary>.*?(?:</details>\s*|\Z)", re.DOTALL
 )
 _OPENINGS = ("<think>", "<details")
+_SUMMARY = "<summary>Thinking...</summary>"  # without white space
 _FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})(.*)$")
 
 
@@ -29,16 +30,15 @@ def hide_thinking(text: str, *, complete: bool = False) -> str:
 
 
 def _without_half_opening(text: str) -> str:
+    """Hold back an end that may yet turn out to open a piece of reasoning."""
+    start = text.rfind("<details")
+    if start >= 0:
+        tag, closed, body = text[start:].partition(">")
+        if not closed or _SUMMARY.startswith("".join(body.split())):
+            return text[:start] if len(tag) < 300 else text
     start = text.rfind("<")
-    tail = text[start:]
-    if start < 0:
-        return text
-    for opening in _OPENINGS:
-        if opening.startswith(tail):
-            return text[:start]
-    # an opened <details …> whose summary has not come yet may turn out to be thinking
-    if tail.startswith("<summary") or (tail.startswith("<details") and len(tail) < 200):
-        return text[: text.rfind("<details")] if "<details" in text[-400:] else text
+    if start >= 0 and any(opening.startswith(text[start:]) for opening in _OPENINGS):
+        return text[:start]
     return text
 
 

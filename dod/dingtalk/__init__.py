@@ -1,0 +1,1 @@
+"""The DingTalk edge: a stream connection in, cards and messages out (dingtalk-protocol)."""

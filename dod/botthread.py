@@ -1,0 +1,108 @@
+"""One bot on one thread with one event loop: a leak, a crash or a blocking call hurts one bot."""
+
+import asyncio
+import contextlib
+import logging
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+from dod.bridge.bot import Bot
+from dod.config.spec import BotSpec
+from dod.status import BotSnapshot
+
+log = logging.getLogger(__name__)
+
+BEAT = 1.0  # seconds between heartbeats
+DEAF = 30.0  # seconds without a beat: the loop is blocked
+
+
+class BotThread:
+    """Lifecycle: ``start`` → ``drain`` → ``join``; single use.
+
+    Thread: made and asked by the main thread; everything asynchronous happens in its own.
+    """
+
+    def __init__(self, spec: BotSpec, build: Callable[[BotSpec], Bot]) -> None:
+        self.spec = spec
+        self.started_at = time.monotonic()
+        self._build = build
+        self._bot: Bot | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stop = asyncio.Event()
+        self._deadline: float | None = None
+        self._beat = time.monotonic()
+        self._crash = ""
+        self._since = time.time()
+        self._thread = threading.Thread(target=self._main, name=f"bot {spec.name}", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def drain(self, deadline: float) -> None:
+        """Ask the bot to end by ``deadline`` (monotonic seconds). A later call may shorten it."""
+        self._deadline = deadline
+        if self._loop is not None:
+            with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
+                self._loop.call_soon_threadsafe(self._stop.set)
+
+    def join(self, seconds: float) -> bool:
+        """True when the thread has ended."""
+        self._thread.join(max(0.0, seconds))
+        return not self._thread.is_alive()
+
+    @property
+    def dead(self) -> bool:
+        """The thread ended without being asked to."""
+        return bool(self._crash) and not self._thread.is_alive()
+
+    @property
+    def beats(self) -> bool:
+        return not self._thread.is_alive() or time.monotonic() - self._beat < DEAF
+
+    def snapshot(self) -> BotSnapshot:
+        if self._bot is None:
+            snapshot = BotSnapshot(name=self.spec.name, state="starting", since=self._since)
+        else:
+            snapshot = self._bot.snapshot()
+        if self._crash:
+            return replace(snapshot, state="dead", since=self._since, last_error=self._crash)
+        return snapshot
+
+    def _main(self) -> None:
+        try:
+            with asyncio.Runner() as runner:
+                runner.run(self._live())
+        except Exception as error:
+            log.exception("bot=%s thread died", self.spec.name)
+            self._crash, self._since = f"{type(error).__name__}, see the log", time.time()
+
+    async def _live(self) -> None:
+        loop = asyncio.get_running_loop()
+        # One worker: DNS is all that ever blocks here.
+        loop.set_default_executor(ThreadPoolExecutor(1, f"dns {self.spec.name}"))
+        self._loop = loop
+        bot = self._bot = self._build(self.spec)
+        beating = asyncio.create_task(self._keep_beating(), name="beat")
+        running = asyncio.create_task(bot.run(), name="run")
+        stopping = asyncio.create_task(self._stop.wait(), name="stop")
+        if self._deadline is not None:  # asked before the loop was there
+            self._stop.set()
+        try:
+            await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if running.done():
+                running.result()
+                if not stopping.done():
+                    raise RuntimeError("the channel ended without being asked to")
+            await bot.drain(self._deadline or time.monotonic())
+        finally:
+            for task in (beating, running, stopping):
+                task.cancel()
+            await bot.aclose()
+
+    async def _keep_beating(self) -> None:
+        while True:
+            self._beat = time.monotonic()
+            await asyncio.sleep(BEAT)

@@ -1,0 +1,123 @@
+"""The command line. Each command imports what it needs, so that ``dod check`` starts fast."""
+
+import argparse
+import json
+import os
+import sys
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import dod
+
+_HELP = """\
+Dify on DingTalk: bots that type Dify's answers onto DingTalk AI cards.
+
+commands:
+  run             serve the bots of bots.yaml until a signal
+  check [FILE]    explain what is wrong with a configuration (offline)
+  status          what the dod on this machine is doing
+  demo            try it: DingTalk and Dify simulated, a chat page in the browser
+  schema          print the JSON schema of bots.yaml
+
+Folders: DOD_CONFIG_DIR (./config) and DOD_DATA_DIR (./data). See README.md.
+"""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Entry point of ``dod`` and ``python -m dod``; returns the exit status."""
+    arguments = _parser().parse_args(argv)
+    command: str | None = arguments.command
+    if command == "run":
+        from dod.appliance import run
+
+        return run()
+    if command == "check":
+        return _check(arguments.file, arguments.format)
+    if command == "schema":
+        from dod.config.check import schema_text
+
+        sys.stdout.write(schema_text())
+        return 0
+    if command == "status":
+        return _status(as_json=arguments.json)
+    if command == "demo":
+        from dod.sim.demo import demo
+
+        return demo(arguments)
+    _parser().print_help()
+    return 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="dod", description=_HELP, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--version", action="version", version=f"dod {dod.__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", help=argparse.SUPPRESS)
+    commands.add_parser("run", help="serve the bots")
+    check = commands.add_parser("check", help="explain a configuration")
+    check.add_argument("file", nargs="?", help="a bots.yaml; default: the one of DOD_CONFIG_DIR")
+    check.add_argument("--format", choices=("text", "json"), default="text")
+    status = commands.add_parser("status", help="what the running dod is doing")
+    status.add_argument("--json", action="store_true", help="the answer of /api/status as it is")
+    demo = commands.add_parser("demo", help="both neighbours simulated, a chat page")
+    demo.add_argument("--listen", default="127.0.0.1:8800", help="the page's address (%(default)s)")
+    demo.add_argument("--dir", type=Path, default=Path("demo"), help="its folder (%(default)s)")
+    demo.add_argument(
+        "--dify-url",
+        help="a real Dify's API address instead of the simulated one; "
+        "its key comes from DIFY_API_KEY or a prompt",
+    )
+    commands.add_parser("schema", help="print the JSON schema")
+    return parser
+
+
+def _check(file: str | None, style: str) -> int:
+    from dod.config.check import check
+
+    return check(Path(file) if file else None, os.environ, style)
+
+
+def _status(*, as_json: bool) -> int:
+    from dod.config.environment import Environment
+
+    listen = Environment.read(os.environ)[0].web_listen
+    if listen is None:
+        sys.stderr.write("The status page is off (DOD_WEB_LISTEN is empty). 状态页已关闭。\n")
+        return 1
+    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(listen[0], listen[0])  # noqa: S104
+    url = f"http://{host}:{listen[1]}/api/status"
+    try:
+        with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310  # our own address
+            status = json.load(answer)
+    except (OSError, ValueError, urllib.error.URLError) as error:
+        sys.stderr.write(f"No dod answers at {url}: {error}\n没有 dod 在 {url} 应答。\n")
+        return 1
+    sys.stdout.write(json.dumps(status, ensure_ascii=False, indent=1) if as_json else _told(status))
+    return 0 if status["ready"] else 1
+
+
+def _told(status: dict[str, Any]) -> str:
+    config = status["config"]
+    lines = [
+        f"dod {status['version']}, {'ready' if status['ready'] else 'not ready'}; "
+        f"{config['file'] or 'bots.yaml'}: {config['verdict']}"
+    ]
+    if status["store"]:
+        lines.append(f"  ! {status['store']}")
+    lines += [
+        f"  {problem['severity']} {problem['file']}:{problem['line']}:{problem['column']} "
+        f"{problem['message']['zh']} {problem['message']['en']}"
+        for problem in config["problems"]
+    ]
+    for bot in status["bots"]:
+        turns = bot["turns"]
+        lines.append(
+            f"  {bot['name']}: {bot['state']}, answered {turns['answered']}, "
+            f"failed {turns['failed']}, in flight {turns['in_flight']}, "
+            f"waiting {turns['waiting']}, calls this month {bot['dingtalk_calls']['month']}"
+            + (f"\n    ! {bot['last_error']}" if bot["last_error"] else "")
+        )
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,186 @@
+"""No problem may show a secret, not even one on a line that does not parse.
+
+Two nets: values known to be secret are replaced wherever they occur; and of every shown line, what
+follows a key that sounds like a secret is hidden, with the lines that continue it, and everything
+that looks like a credential. Hiding too much is fine: the admin has the file.
+"""
+
+import re
+
+from dod.config.source import Place, Source
+from dod.logs import MASK
+
+# Shorter ones hit ordinary words; where they stand, the line rules hide them anyway.
+SHORTEST = 6
+WIDEST = 160  # characters of a source line that are shown
+_ODD = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ufeff]")
+_TAG = re.compile(r"!\w+\s+(?P<name>[\w.-]+)(?P<rest>[^,}\]#]*)")
+_WORDS = re.compile(r"[A-Za-z]+|[0-9]+|[A-Za-z][a-z]*[0-9]{1,3}")
+_TOKEN = re.compile(r"[A-Za-z0-9_\-+/=.~]{12,}")
+_APP_KEY = re.compile(r"app-[A-Za-z0-9_-]{6,}")
+_CLIENT_ID = re.compile(r"ding[a-z0-9]{6,20}")
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}(\.schema)?")
+_HARMLESS = re.compile(r"""["'“”‘’]?<[^<>]*>["'“”‘’]?\s*[,}]?|["'“”‘’]{0,2}|[|>][-+0-9]*""")
+_OPENER = re.compile(r"^\s*(-\s+)*[\"']?[\w.$-]+[\"']?\s*[:：=]|^\s*-\s|^\s*#|^\s*[\w]+\s*$")
+
+
+def looks_secret(token: str) -> bool:
+    """Whether ``token`` is rather a credential than a word, an id or a path."""
+    if _APP_KEY.search(token):
+        return True
+    if _CLIENT_ID.fullmatch(token) or _UUID.fullmatch(token):
+        return False
+    parts = [part for part in re.split(r"[_\-/.=+~]", token) if part]
+    if all(_WORDS.fullmatch(part) for part in parts):
+        return any(_mixed(part) and len(part) >= 28 for part in parts)
+    return any(len(part) >= 10 and _digits(part) for part in parts) or (
+        len(token) >= 20 and _digits(token) and _mixed(token)
+    )
+
+
+def _digits(text: str) -> bool:
+    return any(char.isdigit() for char in text) and any(char.isalpha() for char in text)
+
+
+def _mixed(text: str) -> bool:
+    return text.lower() != text and text.upper() != text
+
+
+class Mask:
+    """What is known to be secret in one load. ``keys``: the secret ones; ``plain``: the others."""
+
+    def __init__(self, keys: frozenset[str], plain: frozenset[str]) -> None:
+        self._known: set[str] = set()
+        self._plain = plain
+        names = "|".join(sorted(map(re.escape, keys), key=len, reverse=True))
+        self._key = re.compile(
+            rf"(?<![\w!])(?P<exact>{names})(?P<sep>[\"']?[ \t]*[:：=]?[ \t]*)"
+            r"|(?<![\w!-])(?P<like>[\w.-]*(?:secret|key|passw|token|credential|密钥|密码|口令)[\w.-]*)"
+            r"[\"']?[ \t]*(?:[:：=]|[ \t])[ \t]*",
+            re.IGNORECASE,
+        )
+
+    def learn(self, *values: str) -> None:
+        """Hide these everywhere; a value of several lines is hidden line by line, too."""
+        for value in values:
+            for part in (value, *value.split("\n")):
+                part = part.strip()
+                if len(part) >= SHORTEST:
+                    self._known.add(part)
+
+    @property
+    def known(self) -> frozenset[str]:
+        return frozenset(self._known)
+
+    def harvest(self, source: Source) -> None:
+        """Learn what the line rules find: it may be quoted elsewhere, in an error for one."""
+        for number, line in enumerate(source.lines, 1):
+            for start, end in self._rules(source, number):
+                self.learn(line[start:end].strip().strip("\"'“”‘’,{}[]"))
+
+    def text(self, text: str) -> str:
+        """``text`` without known secrets and credentials."""
+        for secret in sorted(self._known, key=len, reverse=True):
+            text = text.replace(secret, MASK)
+        text = _TOKEN.sub(lambda match: MASK if looks_secret(match[0]) else match[0], text)
+        return _ODD.sub("·", _APP_KEY.sub(MASK, text))
+
+    def line(self, place: Place) -> tuple[str, int]:
+        """The line of ``place`` as it may be shown, and the place's offset in it."""
+        line, caret = place.text, place.column - 1
+        shown: list[str] = []
+        done, offset = 0, -1
+        for start, end in self._spans(place.source, place.line):
+            if offset < 0 and caret < end:
+                before = sum(map(len, shown))
+                offset = before + (caret - done if caret <= start else start - done)
+            shown += [line[done:start], MASK]
+            done = end
+        if offset < 0:
+            offset = sum(map(len, shown)) + caret - done
+        shown.append(line[done:])
+        return _window(_ODD.sub("·", "".join(shown)), offset)
+
+    def _spans(self, source: Source, number: int) -> list[tuple[int, int]]:
+        line = source.lines[number - 1]
+        spans = self._rules(source, number)
+        spans += [m.span() for m in _TOKEN.finditer(line) if looks_secret(m[0])]
+        spans += [m.span() for m in _APP_KEY.finditer(line)]
+        for secret in self._known:
+            start = line.find(secret)
+            while start >= 0:
+                spans.append((start, start + len(secret)))
+                start = line.find(secret, start + 1)
+        merged: list[tuple[int, int]] = []
+        for start, end in sorted(spans):
+            if merged and start <= merged[-1][1]:
+                merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
+            elif end > start:
+                merged.append((start, end))
+        return merged
+
+    def _rules(self, source: Source, number: int) -> list[tuple[int, int]]:
+        """Where the line's secrets must stand by its keys alone, or by the lines above it."""
+        line = source.lines[number - 1]
+        if line.lstrip().startswith("#"):
+            return []
+        end = len(line.rstrip())
+        if source.secret:
+            match = re.match(r"\s*[\w.-]*[\"']?\s*[:：]\s*", line)
+            start = match.end() if match else len(line) - len(line.lstrip())
+            return _hidden(line, start, end)
+        if self._continues(source, number):
+            return [(len(line) - len(line.lstrip()), end)] if end else []
+        spans: list[tuple[int, int]] = []
+        for match in self._key.finditer(line):
+            if match["like"] is not None and match["like"].lower() in self._plain:
+                continue
+            stop = end
+            if "{" in line[: match.start()] and (cut := re.search(r"[,}]", line[match.end() :])):
+                stop = match.end() + cut.start()
+            spans += _hidden(line, match.end(), stop)
+        return spans
+
+    def _continues(self, source: Source, number: int) -> bool:
+        """Whether the line goes on with a secret that began above it."""
+        line = source.lines[number - 1]
+        indent = len(line) - len(line.lstrip())
+        for above in range(number - 1, max(0, number - 20), -1):
+            text = source.lines[above - 1]
+            if not text.strip():
+                continue
+            keys = [
+                match
+                for match in self._key.finditer(text)
+                if match["like"] is None or match["like"].lower() not in self._plain
+            ]
+            if keys and not text.lstrip().startswith("#"):
+                rest = text[keys[-1].end() :].strip()
+                block = not rest or rest[0] in "|>"
+                deeper = indent > len(text) - len(text.lstrip(" -"))
+                return (block and deeper) or not _OPENER.match(line)
+            if _OPENER.match(text):
+                return False
+        return False
+
+
+def _hidden(line: str, start: int, end: int) -> list[tuple[int, int]]:
+    """The part of ``line[start:end]`` to hide: all, unless it is a tag, a placeholder or empty."""
+    value = line[start:end].strip()
+    if not value or _HARMLESS.fullmatch(value):
+        return []
+    if match := _TAG.match(value):
+        if looks_secret(match["name"]):
+            return [(start, end)]
+        rest = start + line[start:end].index(value) + match.start("rest")
+        return [(rest + 1, end)] if match["rest"].strip() else []
+    return [(start, end)]
+
+
+def _window(line: str, offset: int) -> tuple[str, int]:
+    """At most ``WIDEST`` characters around ``offset``."""
+    if len(line) <= WIDEST:
+        return line, offset
+    start = max(0, min(offset - WIDEST // 3, len(line) - WIDEST))
+    head, tail = ("…" if start else ""), ("…" if start + WIDEST < len(line) else "")
+    return head + line[start : start + WIDEST] + tail, offset - start + len(head)

@@ -1,0 +1,126 @@
+"""What is wrong with a configuration, in words a person can act on.
+
+``Report`` collects everything first and masks it last, because a secret may become known only
+after the line that shows it has been complained about.
+"""
+
+import unicodedata
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from dod.config.masking import Mask
+from dod.config.source import Place, Remark
+
+Severity = Literal["error", "warning"]
+MOST = 20  # problems reported at once: beyond that nobody reads
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One problem, safe to show anywhere. ``line`` and ``column`` are 1-based.
+
+    ``source_line`` is masked; ``caret`` is the place's offset in it, in characters.
+    """
+
+    severity: Severity
+    file: str
+    line: int
+    column: int
+    bot: str
+    zh: str
+    en: str
+    fix: str = ""
+    source_line: str = ""
+    caret: int = 0
+
+    def to_json(self) -> dict[str, Any]:
+        """The shape of ``GET /api/status`` (design §2.4)."""
+        return {
+            "severity": self.severity,
+            "file": self.file,
+            "line": self.line,
+            "column": self.column,
+            "bot": self.bot,
+            "message": {"zh": self.zh, "en": self.en},
+            "fix": self.fix,
+        }
+
+    def render(self) -> str:
+        """Several lines for a terminal: place, source line, caret, both sentences, the fix."""
+        head = "错误 ERROR" if self.severity == "error" else "提醒 WARN"
+        whose = f"  [机器人 bot {self.bot}]" if self.bot else ""
+        lines = [
+            f"{head} {self.file}:{self.line}:{self.column}{whose}",
+            f"{self.line:5} | {self.source_line}",
+            f"      | {_blank(self.source_line[: self.caret])}^",
+            f"  {self.zh}",
+            f"  {self.en}",
+        ]
+        if self.fix:
+            lines.append(f"  改成 fix: {self.fix}")
+        return "\n".join(lines)
+
+
+def width(text: str) -> int:
+    """Columns of a terminal that ``text`` takes: Chinese characters take two."""
+    return sum(
+        0
+        if unicodedata.category(char) in {"Mn", "Me", "Cf"}
+        else 2
+        if unicodedata.east_asian_width(char) in "WF"
+        else 1
+        for char in text
+    )
+
+
+def _blank(text: str) -> str:
+    # A tab stays a tab: only the terminal knows how wide it is.
+    return "".join("\t" if char == "\t" else " " * width(char) for char in text)
+
+
+@dataclass(slots=True)
+class Report:
+    """Collects problems of one load; a place is told the same thing once."""
+
+    mask: Mask
+    _drafts: dict[tuple[str, int, int, str], tuple[Severity, Place, str, Remark]] = field(
+        default_factory=dict
+    )
+
+    def error(self, place: Place, remark: Remark, bot: str = "") -> None:
+        self._add("error", place, remark, bot)
+
+    def warn(self, place: Place, remark: Remark, bot: str = "") -> None:
+        self._add("warning", place, remark, bot)
+
+    def _add(self, severity: Severity, place: Place, remark: Remark, bot: str) -> None:
+        key = (place.source.file, place.line, place.column, remark.zh)
+        self._drafts.setdefault(key, (severity, place, bot, remark))
+
+    @property
+    def failed(self) -> bool:
+        return any(draft[0] == "error" for draft in self._drafts.values())
+
+    def problems(self) -> tuple[Problem, ...]:
+        """At most ``MOST``, errors before warnings when there are more; in the files' order."""
+        drafts = sorted(self._drafts.values(), key=lambda draft: draft[0] != "error")[:MOST]
+        files = {draft[1].source.file: None for draft in self._drafts.values()}
+        order = {file: number for number, file in enumerate(files)}
+        drafts.sort(key=lambda d: (order[d[1].source.file], d[1].line, d[1].column))
+        return tuple(self._finish(*draft) for draft in drafts)
+
+    def _finish(self, severity: Severity, place: Place, bot: str, remark: Remark) -> Problem:
+        line, caret = self.mask.line(place)
+        say = self.mask.text
+        return Problem(
+            severity,
+            place.source.file,
+            place.line,
+            place.column,
+            say(bot),
+            say(remark.zh),
+            say(remark.en),
+            say(remark.fix),
+            line,
+            caret,
+        )

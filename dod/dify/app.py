@@ -1,0 +1,288 @@
+"""One Dify app over HTTP: asks, streams the answer, stops it. Implements ``dod.ports.App``.
+
+Always streaming: the one mode that every kind of app and every version serves (dify-api §1).
+"""
+
+import asyncio
+import contextlib
+import logging
+import random
+import time
+from collections.abc import AsyncGenerator, AsyncIterator
+from typing import Any, Literal
+from urllib.parse import quote
+
+import httpx
+from httpx_sse import EventSource, ServerSentEvent
+
+from dod import http
+from dod.dify.events import Transcript
+from dod.dify.refusals import refused, trouble
+from dod.errors import AnswerCut, ConversationGone, DifyError
+from dod.messages import AnswerEvent, Finished, Question, digest
+from dod.ports import App, Json
+
+log = logging.getLogger(__name__)
+
+# kind of app: where to ask, and where to stop a task (dify-api §1)
+_PATHS = {
+    "chatbot": ("/chat-messages", "/chat-messages/{}/stop"),
+    "completion": ("/completion-messages", "/completion-messages/{}/stop"),
+    "workflow": ("/workflows/run", "/workflows/tasks/{}/stop"),
+}
+_USER_LONGEST = 255  # characters; more is answered with HTTP 500
+_EVENT_LONGEST = 16 * 2**20  # bytes of one line
+_REFUSAL_LONGEST = 64 * 2**10  # bytes of a refusal that are read
+_STOP_TIMEOUT = 5.0  # seconds
+_RUN_OUT = 0.25  # seconds for the body to end after the terminal event
+_TWO_PINGS = 25.0  # seconds in which an app that pings has pinged twice
+
+# Nothing has been said, and Dify has not begun: asking again stores nothing twice.
+_ASK_AGAIN = frozenset({"dify_unreachable", "dify_gateway", "dify_overloaded"})
+
+
+# identity: a proxy that compresses a stream holds it back
+_HEADERS = {"Accept": "text/event-stream, application/json", "Accept-Encoding": "identity"}
+
+
+class DifyApp:
+    """One app of one Dify.
+
+    ``url`` ends in /v1. Seconds: ``timeout`` longest silence, pings not counted; ``first_event``
+    longest silence at the start of a remembered conversation without pings (the silent chatflow of
+    1.13, dify-api §2); ``linger`` how long a chatflow's second terminal event is waited for;
+    ``pauses`` before asking again (each ± half), none of which begins after ``patience``.
+
+    Lifecycle: made without I/O → ``ask`` and ``stop``, any number at once → ``aclose``.
+    Thread: the bot's loop only.
+    """
+
+    def __init__(
+        self,
+        *,
+        url: str,
+        key: str,
+        app_type: Literal["chatbot", "completion", "workflow"],
+        output: str = "",
+        timeout: float = 300.0,
+        first_event: float = 75.0,
+        linger: float = 1.5,
+        pauses: tuple[float, ...] = (0.4, 1.2, 3.0),
+        patience: float = 6.0,
+    ) -> None:
+        self._app_type = app_type
+        self._output = output
+        self._timeout = timeout
+        # A shorter silence proves nothing: the first two pings come after 10 and 20 s.
+        self._first_event = min(first_event, max(timeout, _TWO_PINGS))
+        self._linger = linger
+        self._pauses = pauses
+        self._patience = patience
+        self._fingerprint = digest(url, key)
+        # Silence is measured here, event by event; httpx only ends what would never end.
+        # A key with characters that no header can carry is a wrong key: Dify shall say so.
+        sendable = "".join(char if "!" <= char <= "~" else "?" for char in key)
+        self._client = http.client(
+            url, read=timeout + 30.0, headers={"Authorization": f"Bearer {sendable}"}
+        )
+
+    @property
+    def fingerprint(self) -> str:
+        """Names URL and key."""
+        return self._fingerprint
+
+    async def ask(self, question: Question) -> AsyncGenerator[AnswerEvent, None]:
+        """Stream the answer (see the port). Asks again only before Dify's first data event.
+
+        ``Started`` has no task id where the answer begins with an error. Read on after
+        ``Finished``: that lets the connection be used again.
+        """
+        response = await self._open(question)
+        try:
+            response.encoding = "utf-8"  # whatever a proxy makes of the header
+            response.stream = _Bounded(response.stream)  # type: ignore[arg-type]
+            async with contextlib.aclosing(EventSource(response).aiter_sse()) as source:
+                answer = self._read(source, remembered=bool(question.conversation_id))
+                async with contextlib.aclosing(answer) as events:
+                    async for event in events:
+                        yield event
+                with contextlib.suppress(TimeoutError, httpx.HTTPError):
+                    async with asyncio.timeout(_RUN_OUT):
+                        async for _ in source:
+                            pass
+        finally:
+            await response.aclose()
+
+    async def stop(self, task_id: str, user: str) -> None:
+        """Ask Dify to end a task of ``user``; says nothing about whether there was one."""
+        if not task_id:
+            return
+        path = _PATHS[self._app_type][1].format(quote(task_id, safe=""))
+        try:
+            response = await self._client.post(
+                path, json={"user": _user(user)}, timeout=_STOP_TIMEOUT
+            )
+        except httpx.HTTPError as exc:
+            raise _no_answer(exc) from exc
+        if not response.is_success:
+            raise refused(response.status_code, response.content, app_type=self._app_type)
+
+    async def aclose(self) -> None:
+        """Close the client and what is still streaming. Idempotent."""
+        await self._client.aclose()
+
+    def _body(self, question: Question) -> Json:
+        body: Json = {
+            "inputs": question.inputs,
+            "user": _user(question.user),
+            "response_mode": "streaming",
+        }
+        if self._app_type == "chatbot":
+            body["query"] = question.text
+            # Else the first turn's stream stays open until a title is written (dify-api §2).
+            body["auto_generate_name"] = False
+            if question.conversation_id:
+                body["conversation_id"] = question.conversation_id
+        return body
+
+    async def _open(self, question: Question) -> httpx.Response:
+        """The streaming response, asked for again after each pause where that is safe."""
+        body = self._body(question)
+        began = time.monotonic()
+        for pause in self._pauses:
+            try:
+                return await self._send(body)
+            except DifyError as exc:
+                late = time.monotonic() - began >= self._patience
+                if late or exc.key not in _ASK_AGAIN:
+                    raise
+                log.debug("asking dify again error=%s", exc)
+            await asyncio.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311  jitter
+        return await self._send(body)
+
+    async def _send(self, body: Json) -> httpx.Response:
+        """One attempt; more only while kept connections turn out to be closed already."""
+        while True:
+            dialled = False
+
+            async def trace(event: str, _info: Any) -> None:
+                nonlocal dialled
+                dialled = dialled or event.endswith("connect_tcp.started")
+
+            request = self._client.build_request(
+                "POST",
+                _PATHS[self._app_type][0],
+                json=body,
+                headers=_HEADERS,
+                extensions={"trace": trace},
+            )
+            try:
+                async with asyncio.timeout(self._timeout):
+                    response = await self._client.send(request, stream=True)
+            except TimeoutError as exc:
+                raise trouble("dify_timeout", "no response") from exc
+            except (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError) as exc:
+                if dialled:
+                    raise _no_answer(exc) from exc
+            except httpx.HTTPError as exc:
+                raise _no_answer(exc) from exc
+            else:
+                return await self._accepted(response)
+
+    async def _accepted(self, response: httpx.Response) -> httpx.Response:
+        """``response`` if it is a stream; raises what it says otherwise."""
+        media = response.headers.get("content-type", "")
+        if response.status_code == 200 and media.startswith("text/event-stream"):
+            return response
+        body = bytearray()
+        try:
+            with contextlib.suppress(TimeoutError, httpx.HTTPError):
+                async with asyncio.timeout(_STOP_TIMEOUT):
+                    async for chunk in response.aiter_bytes():
+                        body += chunk
+                        if len(body) > _REFUSAL_LONGEST:
+                            break
+        finally:
+            await response.aclose()
+        raise refused(response.status_code, bytes(body), app_type=self._app_type)
+
+    async def _read(
+        self, source: AsyncIterator[ServerSentEvent], *, remembered: bool
+    ) -> AsyncGenerator[AnswerEvent, None]:
+        """What one open stream tells, up to ``Finished``."""
+        said = Transcript(workflow=self._app_type == "workflow", output=self._output)
+        now = asyncio.get_running_loop().time
+        opened, pings = now(), 0
+        until = opened + (self._first_event if remembered else self._timeout)
+        ended: Exception | None = None
+        while True:
+            try:
+                async with asyncio.timeout_at(until):
+                    event = await anext(source, None)
+                if event is None:
+                    break
+                if not event.data:
+                    pings += 1
+                    if pings == 2 and not said.started:  # no silent chatflow: that pings once
+                        until = opened + self._timeout
+                    continue
+                lingering = said.ending
+                for told in said.read(event.data):
+                    yield told
+                    if isinstance(told, Finished):
+                        return
+                if not lingering:
+                    until = now() + (self._linger if said.ending else self._timeout)
+            except (TimeoutError, httpx.HTTPError, ValueError) as exc:
+                ended = exc
+                break
+        finished = said.close()
+        if finished is None:
+            raise _broken_off(said, ended, gone=remembered and pings <= 1) from ended
+        yield finished
+
+
+class _Bounded(httpx.AsyncByteStream):
+    """A response body that ends in an error rather than in a line without end."""
+
+    def __init__(self, stream: httpx.AsyncByteStream) -> None:
+        self._stream = stream
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        length = 0  # bytes of the line so far
+        async for chunk in self._stream:
+            start = chunk.rfind(b"\n")
+            length = length + len(chunk) if start < 0 else len(chunk) - start - 1
+            if length > _EVENT_LONGEST:
+                raise httpx.DecodingError(f"an event of more than {_EVENT_LONGEST} bytes")
+            yield chunk
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+
+def _user(user: str) -> str:
+    return user if len(user) <= _USER_LONGEST else digest(user)
+
+
+def _no_answer(exc: httpx.HTTPError) -> DifyError:
+    """Nothing came back: refused, unknown host, no route, or broken before the first byte."""
+    if isinstance(exc, httpx.ReadTimeout | httpx.WriteTimeout):
+        return trouble("dify_timeout", repr(exc))
+    begun = isinstance(exc, httpx.ReadError | httpx.WriteError | httpx.RemoteProtocolError)
+    return trouble("dify_cut" if begun else "dify_unreachable", repr(exc))
+
+
+def _broken_off(said: Transcript, exc: Exception | None, *, gone: bool) -> DifyError:
+    """The stream ended without its terminal event; ``exc`` is None if its body ended in order."""
+    silent = isinstance(exc, TimeoutError | httpx.TimeoutException)
+    if gone and not said.started and (silent or exc is None):
+        return ConversationGone("no event on a remembered conversation")
+    key = "dify_timeout" if silent else "dify_cut"
+    detail = repr(exc) if exc else "end of body"
+    if not said.started or (silent and not said.spoke):
+        return trouble(key, detail)
+    return AnswerCut(detail, key=key, retry=True)
+
+
+_: type[App] = DifyApp

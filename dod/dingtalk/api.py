@@ -1,0 +1,213 @@
+"""DingTalk's OpenAPI for one app: token, calls, rate, and the clock of the last answer.
+
+One httpx client per channel. Every failure leaves as a ``DingTalkError`` (see ``refusals``).
+"""
+
+import asyncio
+import email.utils
+import json
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from dingtalk_stream import Credential
+
+from dod import http
+from dod.dingtalk import refusals
+from dod.dingtalk.bucket import Bucket, Rank
+from dod.dingtalk.times import USUAL, Times
+from dod.errors import BadCredentials, DingTalkError, Throttled
+
+Json = dict[str, Any]
+
+
+class Clock:
+    """Epoch seconds by DingTalk's clock, as far as it has been seen; else the local clock.
+
+    Anchored to the monotonic clock: a NAS that corrects its time after boot changes nothing.
+    """
+
+    def __init__(self) -> None:
+        self._offset: float | None = None  # epoch minus monotonic
+        self._by_date = False
+
+    def now(self) -> float:
+        return time.time() if self._offset is None else time.monotonic() + self._offset
+
+    def see_date(self, date: str | None) -> None:
+        """Take the time from an answer's ``Date`` header, if it has a readable one."""
+        try:
+            epoch = email.utils.parsedate_to_datetime(date or "").timestamp()
+        except (ValueError, OverflowError):
+            return
+        self._offset = epoch - time.monotonic()
+        self._by_date = True
+
+    def see_frame(self, epoch: float) -> None:
+        """Take the time from a frame, if no answer has ever had a ``Date``."""
+        if epoch and not self._by_date:
+            self._offset = epoch - time.monotonic()
+
+
+class AccessToken:
+    """The app's token: fetched once for all who wait, and again before it runs out.
+
+    ``fetch`` gives the token and its life in seconds. Who waited for a fetch that failed gets that
+    failure, instead of queueing up for a time-out of his own.
+    """
+
+    def __init__(self, fetch: Callable[[], Awaitable[tuple[str, float]]]) -> None:
+        self._fetch = fetch
+        self._lock = asyncio.Lock()
+        self._value = ""
+        self._until = 0.0  # monotonic
+        self._fetches = 0
+        self._failure: DingTalkError | None = None
+
+    async def get(self) -> str:
+        seen = self._fetches
+        async with self._lock:
+            if self._value and time.monotonic() < self._until:
+                return self._value
+            if self._failure is not None and self._fetches > seen:
+                raise self._failure
+            try:
+                self._value, life = await self._fetch()
+                self._failure = None
+            except DingTalkError as error:
+                self._failure = error
+                raise
+            finally:
+                self._fetches += 1
+            self._until = time.monotonic() + life - min(300.0, life / 5)
+            return self._value
+
+    def drop(self, value: str) -> None:
+        """Forget ``value``: DingTalk no longer takes it. A newer one stays."""
+        if self._value == value:
+            self._value = ""
+
+
+class Api:
+    """Lifecycle: made with its channel, used on the bot's loop, closed by ``aclose``.
+
+    ``qps`` is asked before each call (0 = no limit); ``spend`` hears the corp id of each call that
+    DingTalk counts, that is each one it did not throttle (dingtalk-protocol §8).
+    """
+
+    def __init__(
+        self,
+        *,
+        client_id: str,
+        client_secret: str,
+        openapi: str,
+        qps: Callable[[], int],
+        spend: Callable[[str], None],
+        times: Times = USUAL,
+    ) -> None:
+        self.client_id = client_id
+        self.clock = Clock()
+        self.times = times
+        self._credential = Credential(client_id, client_secret)
+        self._qps = qps
+        self._spend = spend
+        self._client = http.client(openapi.rstrip("/"), read=times.answer)
+        self._token = AccessToken(self._fetch_token)
+        self._buckets: dict[str, Bucket] = {}
+        self._gate_open = False
+
+    @property
+    def secret(self) -> str:
+        return str(self._credential.client_secret)
+
+    async def call(
+        self, method: str, path: str, body: Json, *, rank: Rank, corp_id: str, patient: bool = False
+    ) -> Json:
+        """Make one counted call and return its JSON. Raises DingTalkError.
+
+        A stale token is renewed and the call repeated once. A throttled call pauses its API for
+        all; it is repeated if ``patient``, within ``times.patience`` seconds, else ``Throttled``.
+        """
+        bucket = self._bucket(path)
+        loop = asyncio.get_running_loop()
+        give_up = loop.time() + self.times.patience
+        renewed = False
+        while True:
+            token = await self._token.get()
+            try:
+                async with bucket.place(rank):
+                    return await self._call_once(method, path, body, token, corp_id)
+            except BadCredentials:
+                self._token.drop(token)
+                if renewed:
+                    raise
+                renewed = True
+            except Throttled:
+                bucket.pause(self.times.pause)
+                if not patient or loop.time() >= give_up:
+                    raise
+                if bucket.gate_open:
+                    await asyncio.sleep(self.times.pause)
+
+    async def ask(self, url: str, body: Json, *, read: float | None = None) -> Json:
+        """POST without a token, uncounted: gateway, token, webhook. ``read``: seconds of silence."""
+        return await self._send("POST", url, body, {}, read=read)
+
+    def open_gate(self) -> None:
+        """Wait for no rate from now on: cards are being closed at shutdown."""
+        self._gate_open = True
+        for bucket in self._buckets.values():
+            bucket.open_gate()
+
+    async def aclose(self) -> None:
+        await self._client.aclose()
+
+    def _bucket(self, path: str) -> Bucket:
+        if path not in self._buckets:
+            self._buckets[path] = bucket = Bucket(
+                self._qps, window=self.times.window, in_flight=self.times.in_flight
+            )
+            if self._gate_open:
+                bucket.open_gate()
+        return self._buckets[path]
+
+    async def _call_once(
+        self, method: str, path: str, body: Json, token: str, corp_id: str
+    ) -> Json:
+        counted = True
+        try:
+            return await self._send(method, path, body, {"x-acs-dingtalk-access-token": token})
+        except Throttled:
+            counted = False
+            raise
+        except DingTalkError as error:
+            counted = not refusals.never_sent(error.__cause__)
+            raise
+        finally:  # a call that was cancelled under way may have arrived
+            if counted:
+                self._spend(corp_id)
+
+    async def _send(
+        self, method: str, url: str, body: Json, headers: dict[str, str], read: float | None = None
+    ) -> Json:
+        # "replace": half a surrogate pair, which Dify can send, must not cost the whole answer.
+        content = json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
+        # Without Accept the gateway answers in XML (dingtalk-protocol §1.1).
+        headers = {"Accept": "application/json", "Content-Type": "application/json", **headers}
+        request = self._client.build_request(method, url, content=content, headers=headers)
+        if read is not None:
+            request.extensions["timeout"] |= {"read": read}
+        try:
+            response = await self._client.send(request)
+        except refusals.TRANSPORT_ERRORS as exc:
+            raise refusals.unreachable(exc) from exc
+        self.clock.see_date(response.headers.get("Date"))
+        return refusals.answer(response.status_code, response.content)
+
+    async def _fetch_token(self) -> tuple[str, float]:
+        body = {"appKey": self.client_id, "appSecret": self.secret}
+        got = await self.ask("/v1.0/oauth2/accessToken", body)
+        token, life = got.get("accessToken"), got.get("expireIn")
+        if not isinstance(token, str) or not token:
+            raise DingTalkError("DingTalk answered without a token")
+        return token, float(life) if isinstance(life, int | float) else 7200.0

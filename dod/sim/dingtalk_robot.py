@@ -1,0 +1,247 @@
+"""Robot sends, session webhooks and files of the simulated DingTalk.
+
+Facts: dingtalk-protocol §6 and §7. The old API and the webhook answer errors with HTTP 200 and an
+errcode: they raise ``OldRefusal``.
+"""
+
+import json
+import time
+import uuid
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from dod.sim.dingtalk_world import SimApp, SimChat, SimEvent, SimReply, World
+from dod.sim.faults import Faults, Json, Refusal, Switches
+
+# msgKey → fields of msgParam that must be there (§6).
+_MSG_KEYS = {
+    "sampleText": ("content",),
+    "sampleMarkdown": ("title", "text"),
+    "sampleImageMsg": ("photoURL",),
+    "sampleLink": ("title", "text", "messageUrl"),
+    "sampleActionCard": ("title", "text"),
+    "sampleAudio": ("mediaId", "duration"),
+    "sampleFile": ("mediaId", "fileName", "fileType"),
+    "sampleVideo": ("duration", "videoMediaId", "videoType", "picMediaId"),
+}
+# msgtype → fields of its object that must be there (§6).
+_MSG_TYPES = {
+    "text": ("content",),
+    "markdown": ("title", "text"),
+    "link": ("title", "text", "messageUrl"),
+    "actionCard": ("title", "text"),
+    "feedCard": ("links",),
+}
+_MEGABYTE = 1 << 20
+_UPLOADS = {  # type → (largest size in bytes, endings) (§7)
+    "image": (20 * _MEGABYTE, "jpg jpeg gif png bmp"),
+    "voice": (2 * _MEGABYTE, "amr mp3 wav"),
+    "video": (20 * _MEGABYTE, "mp4"),
+    "file": (20 * _MEGABYTE, "doc docx xls xlsx ppt pptx zip pdf rar"),
+}
+
+
+class OldRefusal(Exception):  # noqa: N818  it is an answer, not an error of ours
+    """HTTP 200 with an errcode."""
+
+    def __init__(self, errcode: int, errmsg: str) -> None:
+        super().__init__(f"{errcode} {errmsg}")
+        self.errcode = errcode
+        self.errmsg = errmsg
+
+
+@dataclass
+class Session:
+    """Behind one sessionWebhook URL. ``expires_at``: monotonic."""
+
+    app: SimApp
+    chat: SimChat
+    expires_at: float
+    posts: deque[float] = field(default_factory=deque)
+
+
+@dataclass(frozen=True)
+class SimFile:
+    """A file that a person sent: behind a downloadCode of one robot."""
+
+    app: SimApp
+    name: str
+    content: bytes = field(repr=False)
+
+
+class Robot:
+    def __init__(self, world: World, switches: Switches, faults: Faults) -> None:
+        self.world = world
+        self.switches = switches
+        self.faults = faults
+        self.sessions: dict[str, Session] = {}
+        self.files: dict[str, SimFile] = {}  # by downloadCode
+        self.links: dict[str, SimFile] = {}  # by path of the downloadUrl
+        self.media: dict[str, bytes] = {}  # by media_id
+        self.url = ""
+
+    # ------------------------------------------------------------------ sends
+
+    def send_single(self, app: SimApp, body: Json) -> Json:
+        """``POST /v1.0/robot/oToMessages/batchSend``."""
+        self._robot_code(app, body)
+        users = body.get("userIds")
+        if not isinstance(users, list) or not users:
+            raise Refusal(400, "invalidParameter.userIds.empty")
+        if len(users) > 20 or not all(isinstance(user, str) for user in users):
+            raise Refusal(400, "invalidParameter.userIds.invalid")
+        kind, text = _msg_param(body)
+        strangers = [user for user in users if user not in self.world.staff]
+        known = [user for user in users if user in self.world.staff]
+        throttled = self.faults.flow_controlled or app.faults.flow_controlled
+        if not throttled:
+            for user in known:
+                chat = self.world.single(app, self.world.staff[user])
+                self._show(app, chat, "robot", kind, text, body)
+        return {
+            "processQueryKey": uuid.uuid4().hex,
+            "invalidStaffIdList": strangers,
+            "flowControlledStaffIdList": known if throttled else [],
+        }
+
+    def send_group(self, app: SimApp, body: Json) -> Json:
+        """``POST /v1.0/robot/groupMessages/send``."""
+        self._robot_code(app, body)
+        chat_id = body.get("openConversationId")
+        if not isinstance(chat_id, str) or not chat_id:
+            raise Refusal(400, "invalidParameter.openConversationId.empty")
+        chat = self.world.chats.get(chat_id)
+        if chat is None or chat.kind != "group":
+            raise Refusal(400, "invalidParameter.openConversationId.invalid")
+        kind, text = _msg_param(body)
+        self._show(app, chat, "robot", kind, text, body)
+        return {"processQueryKey": uuid.uuid4().hex}
+
+    def open_session(self, app: SimApp, chat: SimChat, lifetime: float) -> str:
+        """Mint a sessionWebhook that lives for ``lifetime`` seconds; returns its URL."""
+        name = uuid.uuid4().hex
+        self.sessions[name] = Session(app, chat, time.monotonic() + lifetime)
+        return f"{self.url}/robot/sendBySession?session={name}"
+
+    def post(self, name: str, body: Json) -> Json:
+        """A POST to a sessionWebhook. Raises OldRefusal."""
+        session = self.sessions.get(name)
+        group_only = self.switches.webhook_group_only
+        if (
+            session is None
+            or session.expires_at <= time.monotonic()
+            or (group_only and session.chat.kind != "group")
+        ):
+            raise OldRefusal(300001, "session 不存在")  # as seen, also after its time
+        kind = body.get("msgtype")
+        if not isinstance(kind, str) or not kind:
+            raise OldRefusal(40035, "缺少参数 msgtype")
+        if kind == "empty":
+            return {"errcode": 0, "errmsg": "ok"}
+        if kind not in _MSG_TYPES:
+            raise OldRefusal(400105, "不支持的消息类型")
+        part = body.get(kind)
+        for name_ in _MSG_TYPES[kind]:
+            if not isinstance(part, dict) or not part.get(name_):
+                raise OldRefusal(40035, f"缺少参数 {kind}.{name_}")
+        if len(json.dumps(body, ensure_ascii=False).encode()) > self.switches.webhook_max_bytes:
+            raise OldRefusal(460101, "message too long")
+        self._rate(session)
+        text = str(body[kind].get("content") or body[kind].get("text") or "")
+        self._show(session.app, session.chat, "webhook", kind, text, body)
+        return {"errcode": 0, "errmsg": "ok"}
+
+    def _rate(self, session: Session) -> None:
+        now = time.monotonic()
+        while session.posts and session.posts[0] <= now - 60.0:
+            session.posts.popleft()
+        if 0 < self.switches.webhook_per_minute <= len(session.posts):
+            raise OldRefusal(410100, "发送速度太快而限流")
+        session.posts.append(now)
+
+    def _show(
+        self,
+        app: SimApp,
+        chat: SimChat,
+        medium: Literal["webhook", "robot"],
+        kind: str,
+        text: str,
+        body: Json,
+    ) -> None:
+        answers = self.world.answered(app, chat)
+        reply = SimReply(app, chat, medium, kind, text, time.monotonic(), body, answers)
+        self.world.replies.append(reply)
+        chat.shown.append(reply)
+        self.world.tell(SimEvent("reply", reply))
+
+    @staticmethod
+    def _robot_code(app: SimApp, body: Json) -> None:
+        if not body.get("robotCode"):
+            raise Refusal(400, "invalidParameter.robotCode.empty")
+        if body["robotCode"] != app.client_id:
+            raise Refusal(400, "invalidParameter.robotCode.auth")
+
+    # ------------------------------------------------------------------ files
+
+    def add_file(self, app: SimApp, name: str, content: bytes) -> str:
+        """A file that only this app's robot may download; returns its downloadCode."""
+        code = self.world.opaque("download")
+        self.files[code] = SimFile(app, name, content)
+        return code
+
+    def download(self, app: SimApp, body: Json) -> Json:
+        """``POST /v1.0/robot/messageFiles/download``."""
+        if not body.get("robotCode"):
+            raise Refusal(400, "invalidParameter.robotCode.empty")
+        file = self.files.get(str(body.get("downloadCode")))
+        if file is None:
+            raise Refusal(400, "invalidParameter.downloadCode")
+        if file.app is not app or body["robotCode"] != app.client_id:
+            raise Refusal(400, "invalidParameter.robotCode.auth")
+        path = f"/files/{uuid.uuid4().hex}.file"  # the real name is not in it (§7)
+        self.links[path] = file
+        return {"downloadUrl": f"{self.url}{path}?Expires={int(time.time()) + 3600}"}
+
+    def upload(self, kind: str, file_name: str, content: bytes) -> Json:
+        """``POST /media/upload``. Raises OldRefusal."""
+        if kind not in _UPLOADS:
+            raise OldRefusal(40004, "不合法的媒体文件类型")
+        largest, endings = _UPLOADS[kind]
+        if file_name.rpartition(".")[2].lower() not in endings.split():
+            raise OldRefusal(40004, "不合法的媒体文件类型")
+        if not content:
+            raise OldRefusal(40035, "缺少参数 media")
+        if len(content) > largest:
+            raise OldRefusal(40006, "不合法的文件大小")
+        media_id = "@lAz" + uuid.uuid4().hex
+        self.media[media_id] = content
+        now = int(time.time() * 1000)
+        return {
+            "errcode": 0,
+            "errmsg": "ok",
+            "media_id": media_id,
+            "created_at": now,
+            "type": kind,
+        }
+
+
+def _msg_param(body: Json) -> tuple[str, str]:
+    """msgKey and the text in msgParam, which is JSON in a string of at most 15,000 bytes."""
+    kind, param = body.get("msgKey"), body.get("msgParam")
+    if not isinstance(kind, str) or not kind:
+        raise Refusal(400, "invalidParameter.msgKey.empty")
+    required = _MSG_KEYS.get("sampleActionCard" if kind.startswith("sampleActionCard") else kind)
+    if required is None:
+        raise Refusal(400, "invalidParameter.msgKey.invalid")
+    if not isinstance(param, str) or not param:
+        raise Refusal(400, "invalidParameter.msgParam.empty")
+    if len(param.encode()) > 15_000:
+        raise Refusal(400, "invalidParameter.msgParam.tooLong")
+    try:
+        fields: Any = json.loads(param)
+    except ValueError:
+        fields = None
+    if not isinstance(fields, dict) or not all(fields.get(name) for name in required):
+        raise Refusal(400, "invalidParameter.msgParam.invalid")
+    return kind, str(fields.get("content") or fields.get("text") or "")

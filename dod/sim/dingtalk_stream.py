@@ -1,0 +1,281 @@
+"""Stream mode of the simulated DingTalk: tickets, websockets, pushes, acks, redelivery.
+
+Facts: dingtalk-protocol §1 and §2. A push goes to one connection, chosen at random among those
+that subscribed to its topic. What a client does wrong without being refused (an ack that names no
+message, a pong without its opaque) is written down in ``complaints``.
+"""
+
+import asyncio
+import contextlib
+import json
+import random
+import time
+import uuid
+from collections import Counter
+from collections.abc import Coroutine
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiohttp import WSMsgType, web
+
+from dod.sim.dingtalk_world import Ack, Push, SimApp, SimEvent, SimMessage, SimPress, World
+from dod.sim.faults import Faults, Json, Refusal, Switches
+
+BOT_TOPIC = "/v1.0/im/bot/messages/get"
+CARD_TOPIC = "/v1.0/card/instances/callback"
+_KINDS = {"EVENT", "CALLBACK", "SYSTEM"}
+
+
+@dataclass(eq=False)
+class SimConnection:
+    """One websocket. ``leaving``: a ``disconnect`` frame was sent; nothing is pushed any more."""
+
+    id: str
+    app: SimApp
+    topics: frozenset[str]
+    ws: web.WebSocketResponse = field(repr=False)
+    transport: asyncio.Transport = field(repr=False)
+    opened_at: float = field(default_factory=time.monotonic)
+    heard_at: float = field(default_factory=time.monotonic)
+    leaving: bool = False
+    half_open: bool = False
+    closed: bool = False
+    opaques: set[str] = field(default_factory=set)  # of system pings not yet answered
+    pongs: int = 0
+
+    async def send(self, text: str) -> None:
+        """Send a text frame; a dead or half-open link swallows it."""
+        if self.half_open or self.closed:
+            return
+        with contextlib.suppress(ConnectionError):
+            await self.ws.send_str(text)
+
+
+class Stream:
+    """Lifecycle: used while the server runs → ``close``, which ends every task and link."""
+
+    def __init__(self, world: World, switches: Switches, faults: Faults) -> None:
+        self.world = world
+        self.switches = switches
+        self.faults = faults
+        self.live: dict[str, list[SimConnection]] = {}
+        self.opened: Counter[str] = Counter()
+        self.month_pushes: Counter[str] = Counter()
+        self.complaints: list[str] = []
+        self.url = ""
+        self._tickets: dict[str, tuple[SimApp, frozenset[str], float]] = {}
+        self._unsent: list[SimMessage] = []
+        self._presses: dict[str, SimPress] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    # ------------------------------------------------------------------ opening
+
+    def open(self, body: Json) -> Json:
+        """The gateway's answer: a ticket for one connection. Raises Refusal (§1.1)."""
+        app = self.world.apps.get(str(body.get("clientId")))
+        if app is None or body.get("clientSecret") != app.client_secret:
+            raise Refusal(401, "authFailed", "鉴权失败")
+        if not app.published:
+            raise Refusal(400, "param.invalid", "应用未发布或机器人未开启Stream模式")
+        subscriptions = body.get("subscriptions")
+        if not isinstance(subscriptions, list) or not subscriptions:
+            raise Refusal(400, "param.invalid", "subscriptions is empty")
+        for one in subscriptions:
+            if (
+                not isinstance(one, dict)
+                or one.get("type") not in _KINDS
+                or not isinstance(one.get("topic"), str)
+            ):
+                raise Refusal(400, "param.invalid", "subscriptions holds {type, topic}")
+        bound = self.switches.max_connections
+        if 0 < bound <= len(self.live.get(app.client_id, ())):
+            raise Refusal(503, "ServiceUnavailable", "too many connections")
+        topics = frozenset(one["topic"] for one in subscriptions if one["type"] == "CALLBACK")
+        ticket = str(uuid.uuid4())
+        self._tickets[ticket] = (app, topics, time.monotonic() + self.switches.ticket_lifetime)
+        return {"endpoint": self.url.replace("http", "ws", 1) + "/connect", "ticket": ticket}
+
+    async def connect(self, request: web.BaseRequest) -> web.StreamResponse:
+        """The websocket: from handshake to its end."""
+        app, topics, until = self._tickets.pop(
+            request.query.get("ticket", ""), (None, frozenset(), 0.0)
+        )
+        transport = request.transport
+        if app is None or until <= time.monotonic() or transport is None:
+            return web.Response(status=self.switches.bad_ticket_status, text="ticket is invalid")
+        ws = web.WebSocketResponse(timeout=1.0, compress=False)
+        await ws.prepare(request)
+        connection = SimConnection(str(uuid.uuid4()), app, topics, ws, transport)
+        self.opened[app.client_id] += 1
+        if "close" in {self.faults.gateway, app.faults.gateway}:
+            await ws.close()
+            return ws
+        self.live.setdefault(app.client_id, []).append(connection)
+        self.world.tell(SimEvent("connection", connection))
+        try:
+            await self._greet(connection)
+            async for frame in ws:
+                connection.heard_at = time.monotonic()
+                if frame.type is WSMsgType.TEXT:
+                    self._hear(connection, frame.data)
+        finally:
+            connection.closed = True
+            self.live[app.client_id].remove(connection)
+            self.world.tell(SimEvent("connection", connection))
+        return ws
+
+    async def _greet(self, connection: SimConnection) -> None:
+        if self.switches.registered_frames:
+            await self.system(connection, "CONNECTED", {})
+            await self.system(connection, "REGISTERED", {})
+        if self.switches.keepalive:
+            self.spawn(self._keep_alive(connection))
+        waiting = [one for one in self._unsent if one.app is connection.app]
+        self._unsent = [one for one in self._unsent if one.app is not connection.app]
+        for message in waiting:
+            await self.push(message)
+
+    async def _keep_alive(self, connection: SimConnection) -> None:
+        while not connection.closed:
+            await self.system(connection, "KEEPALIVE", {})
+            await asyncio.sleep(self.switches.keepalive)
+
+    # ------------------------------------------------------------------ pushing
+
+    async def push(self, message: SimMessage) -> None:
+        """Push to one connection, and again as redelivery demands. Lost if there is none."""
+        connection = self._choose(message.app, BOT_TOPIC)
+        if connection is None:
+            if self.switches.push_on_connect and message not in self._unsent:
+                self._unsent.append(message)
+            return
+        again = bool(message.pushes)
+        if again and not self.switches.same_message_id:
+            message.frame_id = uuid.uuid4().hex
+        self.world.messages[message.frame_id] = message
+        message.pushes.append(Push(connection.id, time.monotonic()))
+        self.month_pushes[message.app.corp_id] += 1
+        self.world.tell(SimEvent("push", message))
+        await connection.send(self._frame(connection, BOT_TOPIC, message.frame_id, message.body))
+        if self.switches.ack_deadline:
+            self.spawn(self._insist(message))
+        if not again:
+            for seconds in (*message.app.faults.redeliver_after, *self.faults.redeliver_after):
+                self.spawn(self._repeat(message, seconds))
+
+    async def _insist(self, message: SimMessage) -> None:
+        await asyncio.sleep(self.switches.ack_deadline)
+        if not message.acks and len(message.pushes) <= self.switches.redeliveries:
+            await self.push(message)
+
+    async def _repeat(self, message: SimMessage, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+        await self.push(message)
+
+    async def push_press(self, press: SimPress, body: Json) -> None:
+        connection = self._choose(press.card.app, CARD_TOPIC)
+        if connection is not None:
+            self._presses[press.frame_id] = press
+            self.month_pushes[press.card.app.corp_id] += 1
+            await connection.send(self._frame(connection, CARD_TOPIC, press.frame_id, body))
+
+    def _choose(self, app: SimApp, topic: str) -> SimConnection | None:
+        open_ = [
+            one
+            for one in self.live.get(app.client_id, ())
+            if topic in one.topics and not one.leaving and not one.closed
+        ]
+        alive = open_ if self.switches.push_to_half_open else [c for c in open_ if not c.half_open]
+        return random.choice(alive or open_) if open_ else None  # noqa: S311  no cryptography
+
+    def _frame(self, connection: SimConnection, topic: str, frame_id: str, body: Json) -> str:
+        headers = {
+            "appId": str(uuid.uuid5(uuid.NAMESPACE_OID, connection.app.client_id)),
+            "connectionId": connection.id,
+            "contentType": "application/json",
+            "messageId": frame_id,
+            "time": str(int((time.time() + self.faults.clock_ahead) * 1000)),
+            "topic": topic,
+        }
+        data = json.dumps(body, ensure_ascii=False)
+        frame = {"specVersion": "1.0", "type": "CALLBACK", "headers": headers, "data": data}
+        return json.dumps(frame, ensure_ascii=False)
+
+    async def system(self, connection: SimConnection, topic: str, body: Json) -> None:
+        """A SYSTEM frame; like the real ones without specVersion and time (§2)."""
+        headers = {"topic": topic, "contentType": "application/json"}
+        if topic != "disconnect":
+            headers["messageId"] = uuid.uuid4().hex
+        if topic == "ping":
+            connection.opaques.add(body["opaque"])
+        frame = {"type": "SYSTEM", "headers": headers, "data": json.dumps(body)}
+        await connection.send(json.dumps(frame))
+
+    async def disconnect(self, connection: SimConnection) -> None:
+        """Announce the end: no more pushes at once, TCP ends after the grace (§2.1)."""
+        connection.leaving = True
+        await self.system(connection, "disconnect", {"reason": "connection is expired"})
+        self.spawn(self._drop_later(connection))
+
+    async def _drop_later(self, connection: SimConnection) -> None:
+        grace = self.switches.disconnect_grace
+        asked_at = time.monotonic()
+        while not connection.closed:
+            silent = time.monotonic() - max(asked_at, connection.heard_at)
+            if silent >= grace:
+                connection.transport.abort()
+                return
+            await asyncio.sleep(max(0.005, grace - silent))
+
+    # ------------------------------------------------------------------ hearing
+
+    def _hear(self, connection: SimConnection, text: str) -> None:
+        """An ack, or the answer to a system ping."""
+        try:
+            frame = json.loads(text)
+            code = int(frame["code"])
+            data = json.loads(frame["data"]) if frame.get("data") else None
+            frame_id = frame["headers"].get("messageId", "")
+        except (ValueError, KeyError, TypeError, AttributeError):
+            self.complaints.append(f"not an ack: {text[:200]}")
+            return
+        message, press = self.world.messages.get(frame_id), self._presses.get(frame_id)
+        if message is not None:
+            message.acks.append(Ack(connection.id, time.monotonic(), code))
+            if all(push.connection != connection.id for push in message.pushes):
+                self.complaints.append(f"ack of {message.id} on a connection that never had it")
+            self.world.tell(SimEvent("ack", message))
+        elif press is not None:
+            press.answered_at = time.monotonic()
+            press.answer = data.get("response") if isinstance(data, dict) else None
+            self.world.tell(SimEvent("press", press))
+        else:
+            self._hear_pong(connection, code, data, frame_id)
+
+    def _hear_pong(self, connection: SimConnection, code: int, data: Any, frame_id: str) -> None:
+        opaque = data.get("opaque") if isinstance(data, dict) else None
+        if opaque in connection.opaques and code == 200:
+            connection.opaques.discard(opaque)
+            connection.pongs += 1
+            self.world.tell(SimEvent("connection", connection))
+        elif connection.opaques and frame_id:
+            self.complaints.append(f"answer to a ping without its opaque: {data!r}")
+
+    # ------------------------------------------------------------------ ending
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work, name="sim-dingtalk")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def close(self) -> None:
+        """End all tasks and links; half-open ones are aborted."""
+        for task in tuple(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        links = [one for many in self.live.values() for one in many]
+        for connection in links:
+            if connection.half_open:
+                connection.transport.abort()
+        leaving = (one.ws.close(code=1001) for one in links if not one.half_open)
+        await asyncio.gather(*leaving, return_exceptions=True)

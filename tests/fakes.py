@@ -1,0 +1,215 @@
+"""Small stand-ins for the ports, for tests of rules: no sockets, no disk, no clock.
+
+``tests/contract`` runs one suite over these and the real adapters, so that they cannot drift.
+"""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from dataclasses import dataclass, field
+
+from dod.messages import AnswerEvent, CardStyle, Message, Question
+from dod.ports import App, Card, Channel, Json, StateChange, Store
+
+
+class MemoryStore:
+    """A dict behind the ``Store`` port. Values are copied on the way in and out, as JSON."""
+
+    def __init__(self) -> None:
+        self._rows: dict[str, tuple[str, float]] = {}
+
+    async def get(self, key: str) -> Json | None:
+        text, until = self._rows.get(key, ("null", 0.0))
+        value: Json = json.loads(text)
+        return value if until > time.time() else None
+
+    async def put(self, key: str, value: Json, *, expire: float | None = None) -> None:
+        until = float("inf") if expire is None else time.time() + expire
+        self._rows[key] = (json.dumps(value), until)
+
+    async def add(self, key: str, value: Json, *, expire: float | None = None) -> bool:
+        if await self.get(key) is not None:
+            return False
+        await self.put(key, value, expire=expire)
+        return True
+
+    async def delete(self, key: str) -> None:
+        self._rows.pop(key, None)
+
+    async def items(self, prefix: str) -> list[tuple[str, Json]]:
+        found = [(key, await self.get(key)) for key in self._rows if key.startswith(prefix)]
+        return [(key, value) for key, value in found if value is not None]
+
+
+class Faults:
+    """Errors to raise: ``on("update", 2, error)`` makes the second update fail, once."""
+
+    def __init__(self) -> None:
+        self._planned: dict[tuple[str, int], Exception] = {}
+        self.counts: dict[str, int] = {}
+
+    def on(self, kind: str, nth: int, error: Exception) -> None:
+        """``nth`` counts from 1; 0 makes every call of this ``kind`` fail."""
+        self._planned[kind, nth] = error
+
+    def strike(self, kind: str) -> None:
+        """Count one call of ``kind`` and raise what was planned for it."""
+        nth = self.counts[kind] = self.counts.get(kind, 0) + 1
+        error = self._planned.get((kind, nth)) or self._planned.get((kind, 0))
+        if error is not None:
+            raise error
+
+
+@dataclass
+class FakeCard:
+    """Records every frame that got through as ``(kind, text)``. Kinds are the port's methods."""
+
+    id: str
+    style: CardStyle
+    faults: Faults
+    frames: list[tuple[str, str]] = field(default_factory=list)
+    guids: list[str] = field(default_factory=list)  # of finish and fail
+    gate: asyncio.Event | None = None  # while set and not open, every call waits here
+
+    async def open(self) -> None:
+        if ("open", "") not in self.frames:
+            await self._take("open", "")
+
+    async def update(self, text: str, *, first: bool = False) -> None:
+        del first
+        await self._take("update", text)
+
+    async def finish(self, text: str, guid: str) -> None:
+        await self._take("finish", text)
+        self.guids.append(guid)
+
+    async def fail(self, text: str, guid: str) -> None:
+        await self._take("fail", text)
+        self.guids.append(guid)
+
+    async def _take(self, kind: str, text: str) -> None:
+        if kind != "open":
+            assert text, f"{kind} without text: the real one refuses it"
+            assert not self.ended or self.frames[-1] == (kind, text), f"{kind} after the end"
+        await asyncio.sleep(0)  # a real call always suspends
+        if self.gate is not None:
+            await self.gate.wait()
+        self.faults.strike(kind)
+        self.frames.append((kind, text))
+
+    @property
+    def ended(self) -> bool:
+        return bool(self.frames) and self.frames[-1][0] in {"finish", "fail"}
+
+    @property
+    def shown(self) -> str:
+        """What a person sees on it."""
+        return self.frames[-1][1] if self.frames else ""
+
+
+class FakeChannel:
+    """Makes FakeCards, records replies; ``say`` is DingTalk pushing a message.
+
+    ``faults`` holds for all its cards and for ``reply``. A card asked for again is the same object
+    in the same state, as it is at DingTalk.
+    """
+
+    def __init__(self, *, now: float = 1_790_000_000.0) -> None:
+        self.clock = now
+        self.faults = Faults()
+        self.cards: dict[str, FakeCard] = {}
+        self.replies: list[tuple[str, str]] = []  # (message id, text)
+        self.connections = 0
+        self.left = asyncio.Event()
+        self.hurried = False
+        self.closed = False
+        self._connected = asyncio.Event()
+        self._on_message: Callable[[Message], Awaitable[None]] | None = None
+
+    async def run(
+        self,
+        on_message: Callable[[Message], Awaitable[None]],
+        on_state: Callable[[StateChange], None],
+    ) -> None:
+        self._on_message = on_message
+        self.connections += 1
+        on_state(StateChange("connecting"))
+        on_state(StateChange("connected"))
+        self._connected.set()
+        await self.left.wait()
+        on_state(StateChange("stopped"))
+
+    async def say(self, message: Message) -> None:
+        """Returns when the frame would be acknowledged."""
+        await self._connected.wait()
+        assert self._on_message is not None
+        await self._on_message(message)
+
+    async def leave(self) -> None:
+        self.left.set()
+
+    def card(self, message: Message, style: CardStyle, n: int = 0) -> FakeCard:
+        name = f"{message.id}/{n}"
+        return self.cards.setdefault(name, FakeCard(name, style, self.faults))
+
+    async def reply(self, message: Message, text: str) -> None:
+        await asyncio.sleep(0)
+        self.faults.strike("reply")
+        self.replies.append((message.id, text))
+
+    def hurry(self) -> None:
+        self.hurried = True
+
+    def now(self) -> float:
+        return self.clock
+
+    async def aclose(self) -> None:
+        self.left.set()
+        self.closed = True
+
+
+# One step of a script: an event to yield, an error to raise, seconds to pause, a gate to wait at.
+Step = AnswerEvent | Exception | float | asyncio.Event
+
+
+class ScriptedApp:
+    """Answers the n-th question with the n-th script; the last script serves all later ones."""
+
+    def __init__(self, *scripts: Iterable[Step], fingerprint: str = "app-1") -> None:
+        self._scripts = [list(script) for script in scripts]
+        self.fingerprint = fingerprint
+        self.questions: list[Question] = []
+        self.stops: list[tuple[str, str]] = []  # (task id, user)
+        self.hung_up = 0
+        self.closed = False
+
+    async def ask(self, question: Question) -> AsyncGenerator[AnswerEvent, None]:
+        script = self._scripts[min(len(self.questions), len(self._scripts) - 1)]
+        self.questions.append(question)
+        try:
+            for step in script:
+                if isinstance(step, Exception):
+                    raise step
+                if isinstance(step, asyncio.Event):
+                    await step.wait()
+                elif isinstance(step, int | float):
+                    await asyncio.sleep(step)
+                else:
+                    await asyncio.sleep(0)
+                    yield step
+        except (GeneratorExit, asyncio.CancelledError):
+            self.hung_up += 1
+            raise
+
+    async def stop(self, task_id: str, user: str) -> None:
+        self.stops.append((task_id, user))
+
+    async def aclose(self) -> None:
+        self.closed = True
+
+
+_store: type[Store] = MemoryStore
+_card: type[Card] = FakeCard
+_channel: type[Channel] = FakeChannel
+_app: type[App] = ScriptedApp

@@ -1,0 +1,34 @@
+"""How many updates a pace spends."""
+
+import pytest
+
+from dod.bridge.pacing import Pace, gaps
+
+
+def updates(pace: Pace, seconds: float) -> int:
+    at, count = 0.0, 0
+    for gap in gaps(pace):
+        at += gap
+        if at > seconds:
+            return count
+        count += 1
+    raise AssertionError("gaps are endless")
+
+
+@pytest.mark.parametrize(
+    ("pace", "seconds", "most"),
+    [
+        ("balanced", 10, 7),  # with creation and last frame: the 9 calls of design §11
+        ("balanced", 180, 18),
+        ("economical", 600, 2),
+        ("final", 600, 0),
+        ("smooth", 10, 26),
+    ],
+)
+def test_updates_spent(pace: Pace, seconds: float, most: int) -> None:
+    assert updates(pace, seconds) <= most
+
+
+def test_the_first_text_is_shown_at_once() -> None:
+    for pace in ("smooth", "balanced", "economical"):
+        assert next(gaps(pace)) == 0.0  # type: ignore[arg-type]
