@@ -29,7 +29,7 @@ class Cards:
 
     def create(self, app: SimApp, body: Json) -> Json:
         """``POST /v1.0/card/instances`` (§5.1)."""
-        return {"success": True, "result": self._make(app, self._plan(app, body)).id}
+        return {"success": True, "result": self._make(self._plan(app, body)).id}
 
     def deliver(self, app: SimApp, body: Json) -> Json:
         """``POST /v1.0/card/instances/deliver`` (§5.2)."""
@@ -41,7 +41,7 @@ class Cards:
         """``POST /v1.0/card/instances/createAndDeliver`` (§5.3)."""
         planned = self._plan(app, body)
         spaces = self._spaces(body, planned.spaces)
-        card = self._make(app, planned)
+        card = self._make(planned)
         results = [self._place(app, card, body, *at) for at in spaces]
         return {"success": True, "result": {"outTrackId": card.id, "deliverResults": results}}
 
@@ -160,7 +160,7 @@ class Cards:
         card.put(params, by_key=True, blank_chars=self.switches.put_blank_chars)
         return card
 
-    def _make(self, app: SimApp, planned: SimCard) -> SimCard:
+    def _make(self, planned: SimCard) -> SimCard:
         card = self.world.cards.setdefault(planned.id, planned)
         if card is planned:
             card.record("create")

@@ -7,7 +7,7 @@ import time
 import uuid
 from collections import Counter, deque
 
-from dod.sim.dingtalk_world import SimApp, World
+from dod.sim.dingtalk_world import SimApp, SimEvent, World
 from dod.sim.faults import Api, Faults, Mishap, Refusal, Switches
 
 _DENIED = "Forbidden.AccessDenied."
@@ -90,6 +90,15 @@ class Gate:
 
     def delay(self, app: SimApp | None, api: Api) -> float:
         return (app.faults.delay(api) if app else 0.0) or self.faults.delay(api)
+
+    def count(self, app: SimApp | None, api: Api, code: str = "") -> None:
+        """One call done, or, with a ``code``, refused."""
+        client_id = app.client_id if app else ""
+        if code:
+            self.refused[client_id, api, code] += 1
+        else:
+            self.calls[client_id, api] += 1
+        self.world.tell(SimEvent("call", (client_id, api, code)))
 
     def admit(self, app: SimApp, api: Api) -> None:
         """Scope, address, month quota and QPS, in this order; counts the call for the month."""

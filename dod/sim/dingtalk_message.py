@@ -97,7 +97,10 @@ class Body:
                     "fileId": self.msg_id,
                 }
             case "interactiveCard":
-                return {"biz_custom_action_url": "https://alidocs.dingtalk.com/", "title": self.text}
+                return {
+                    "biz_custom_action_url": "https://alidocs.dingtalk.com/",
+                    "title": self.text,
+                }
             case _:
                 return {"unknownMsgType": self.text or "不支持的消息类型"}
 

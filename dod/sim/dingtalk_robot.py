@@ -9,7 +9,7 @@ import time
 import uuid
 from collections import deque
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from dod.sim.dingtalk_world import SimApp, SimChat, SimEvent, SimReply, World
 from dod.sim.faults import Faults, Json, Refusal, Switches
@@ -42,7 +42,7 @@ _UPLOADS = {  # type → (largest size in bytes, endings) (§7)
 }
 
 
-class OldRefusal(Exception):  # noqa: N818  it is an answer, not an error of ours
+class OldRefusal(Exception):
     """HTTP 200 with an errcode."""
 
     def __init__(self, errcode: int, errmsg: str) -> None:
@@ -98,7 +98,7 @@ class Robot:
         if not throttled:
             for user in known:
                 chat = self.world.single(app, self.world.staff[user])
-                self._show(app, chat, "robot", kind, text, body)
+                self._show(SimReply(app, chat, "robot", kind, text, body))
         return {
             "processQueryKey": uuid.uuid4().hex,
             "invalidStaffIdList": strangers,
@@ -115,7 +115,7 @@ class Robot:
         if chat is None or chat.kind != "group":
             raise Refusal(400, "invalidParameter.openConversationId.invalid")
         kind, text = _msg_param(body)
-        self._show(app, chat, "robot", kind, text, body)
+        self._show(SimReply(app, chat, "robot", kind, text, body))
         return {"processQueryKey": uuid.uuid4().hex}
 
     def open_session(self, app: SimApp, chat: SimChat, lifetime: float) -> str:
@@ -149,7 +149,7 @@ class Robot:
             raise OldRefusal(460101, "message too long")
         self._rate(session)
         text = str(body[kind].get("content") or body[kind].get("text") or "")
-        self._show(session.app, session.chat, "webhook", kind, text, body)
+        self._show(SimReply(session.app, session.chat, "webhook", kind, text, body))
         return {"errcode": 0, "errmsg": "ok"}
 
     def _rate(self, session: Session) -> None:
@@ -160,19 +160,10 @@ class Robot:
             raise OldRefusal(410100, "发送速度太快而限流")
         session.posts.append(now)
 
-    def _show(
-        self,
-        app: SimApp,
-        chat: SimChat,
-        medium: Literal["webhook", "robot"],
-        kind: str,
-        text: str,
-        body: Json,
-    ) -> None:
-        answers = self.world.answered(app, chat)
-        reply = SimReply(app, chat, medium, kind, text, time.monotonic(), body, answers)
+    def _show(self, reply: SimReply) -> None:
+        reply.msg = self.world.answered(reply.app, reply.chat)
         self.world.replies.append(reply)
-        chat.shown.append(reply)
+        reply.chat.shown.append(reply)
         self.world.tell(SimEvent("reply", reply))
 
     @staticmethod
@@ -227,7 +218,7 @@ class Robot:
 
 
 def _msg_param(body: Json) -> tuple[str, str]:
-    """msgKey and the text in msgParam, which is JSON in a string of at most 15,000 bytes."""
+    """Return msgKey and the text in msgParam, which is JSON in a string of at most 15,000 bytes."""
     kind, param = body.get("msgKey"), body.get("msgParam")
     if not isinstance(kind, str) or not kind:
         raise Refusal(400, "invalidParameter.msgKey.empty")

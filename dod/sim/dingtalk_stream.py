@@ -19,7 +19,7 @@ from typing import Any
 from aiohttp import WSMsgType, web
 
 from dod.sim.dingtalk_world import Ack, Push, SimApp, SimEvent, SimMessage, SimPress, World
-from dod.sim.faults import Faults, Json, Refusal, Switches
+from dod.sim.faults import Faults, GatewayFault, Json, Refusal, Switches
 
 BOT_TOPIC = "/v1.0/im/bot/messages/get"
 CARD_TOPIC = "/v1.0/card/instances/callback"
@@ -40,7 +40,7 @@ class SimConnection:
     leaving: bool = False
     half_open: bool = False
     closed: bool = False
-    opaques: set[str] = field(default_factory=set)  # of system pings not yet answered
+    frames: dict[str, str] = field(default_factory=dict)  # messageId → opaque of a ping, or ""
     pongs: int = 0
 
     async def send(self, text: str) -> None:
@@ -75,7 +75,12 @@ class Stream:
         app = self.world.apps.get(str(body.get("clientId")))
         if app is None or body.get("clientSecret") != app.client_secret:
             raise Refusal(401, "authFailed", "鉴权失败")
-        if not app.published:
+        match self.fault(app):
+            case "no_auth":
+                raise Refusal(401, "authFailed", "鉴权失败")
+            case "unavailable":
+                raise Refusal(503, "ServiceUnavailable", "服务不可用")
+        if not app.published or self.fault(app) == "not_ready":
             raise Refusal(400, "param.invalid", "应用未发布或机器人未开启Stream模式")
         subscriptions = body.get("subscriptions")
         if not isinstance(subscriptions, list) or not subscriptions:
@@ -95,6 +100,9 @@ class Stream:
         self._tickets[ticket] = (app, topics, time.monotonic() + self.switches.ticket_lifetime)
         return {"endpoint": self.url.replace("http", "ws", 1) + "/connect", "ticket": ticket}
 
+    def fault(self, app: SimApp | None) -> GatewayFault:
+        return (app.faults.gateway if app else "") or self.faults.gateway
+
     async def connect(self, request: web.BaseRequest) -> web.StreamResponse:
         """The websocket: from handshake to its end."""
         app, topics, until = self._tickets.pop(
@@ -107,7 +115,7 @@ class Stream:
         await ws.prepare(request)
         connection = SimConnection(str(uuid.uuid4()), app, topics, ws, transport)
         self.opened[app.client_id] += 1
-        if "close" in {self.faults.gateway, app.faults.gateway}:
+        if self.fault(app) == "close":
             await ws.close()
             return ws
         self.live.setdefault(app.client_id, []).append(connection)
@@ -206,8 +214,7 @@ class Stream:
         headers = {"topic": topic, "contentType": "application/json"}
         if topic != "disconnect":
             headers["messageId"] = uuid.uuid4().hex
-        if topic == "ping":
-            connection.opaques.add(body["opaque"])
+            connection.frames[headers["messageId"]] = body.get("opaque", "")
         frame = {"type": "SYSTEM", "headers": headers, "data": json.dumps(body)}
         await connection.send(json.dumps(frame))
 
@@ -249,16 +256,18 @@ class Stream:
             press.answered_at = time.monotonic()
             press.answer = data.get("response") if isinstance(data, dict) else None
             self.world.tell(SimEvent("press", press))
-        else:
-            self._hear_pong(connection, code, data, frame_id)
+        elif frame_id in connection.frames:
+            self._hear_pong(connection, connection.frames[frame_id], data)
+        elif frame_id or not connection.leaving:  # ``disconnect`` has no messageId to name
+            self.complaints.append(f"ack of a frame that was never sent: {frame_id!r}")
 
-    def _hear_pong(self, connection: SimConnection, code: int, data: Any, frame_id: str) -> None:
-        opaque = data.get("opaque") if isinstance(data, dict) else None
-        if opaque in connection.opaques and code == 200:
-            connection.opaques.discard(opaque)
+    def _hear_pong(self, connection: SimConnection, opaque: str, data: Any) -> None:
+        if not opaque:
+            return  # a frame that needs no answer
+        if isinstance(data, dict) and data.get("opaque") == opaque:
             connection.pongs += 1
             self.world.tell(SimEvent("connection", connection))
-        elif connection.opaques and frame_id:
+        else:
             self.complaints.append(f"answer to a ping without its opaque: {data!r}")
 
     # ------------------------------------------------------------------ ending

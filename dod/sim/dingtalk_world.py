@@ -206,15 +206,19 @@ class SimReply:
     medium: Literal["webhook", "robot"]
     kind: str
     text: str
-    at: float  # monotonic
     body: Json = field(repr=False)
+    at: float = field(default_factory=time.monotonic)
     msg: SimMessage | None = None
 
 
 class SimEvent(NamedTuple):
-    """Something changed. ``kind`` tells what ``subject`` is; see ``SimDingTalk.subscribe``."""
+    """Something changed. ``kind`` tells what ``subject`` is.
 
-    kind: Literal["message", "push", "ack", "press", "card", "reply", "connection"]
+    message, push, ack: SimMessage. press: SimPress. card: SimCard. reply: SimReply. connection:
+    SimConnection, opened, closed or heard of. call: (client id, API, "" or the code of its refusal).
+    """
+
+    kind: Literal["message", "push", "ack", "press", "card", "reply", "connection", "call"]
     subject: Any
 
 

@@ -39,7 +39,7 @@ Mishap = Literal["busy", "html", "hang", "reset", "lost"]
 GatewayFault = Literal["", "no_auth", "not_ready", "html", "unavailable", "hang", "close"]
 
 
-class Refusal(Exception):  # noqa: N818  it is an answer, not an error of ours
+class Refusal(Exception):
     """An answer in the new API's error shape (dingtalk-protocol §8)."""
 
     def __init__(self, status: int, code: str, message: str = "", **more: object) -> None:

@@ -1,0 +1,263 @@
+"""What an organisation has spent of its month at DingTalk, and what pace that allows.
+
+DingTalk counts API calls and pushes per organisation (corp id) and calendar month (standard edition
+5,000 and 3,000, dingtalk-protocol §8). So does this: per bot on disk, per organisation in memory.
+The counts are dod's own; other apps of the organisation are not seen, hence ``exhausted``.
+"""
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Literal, NamedTuple
+
+from dod.ports import Json, Store
+
+Pace = Literal["balanced", "economical", "final", "webhook"]
+
+# Quotas are DingTalk's, and so is the calendar.
+CHINA = timezone(timedelta(hours=8))
+PREFIX = "budget/"
+KEPT = 62 * 86400.0  # seconds a month's record outlives its last change
+
+# How far the spent share of the quota may run ahead of the elapsed share of the month. Balanced is
+# at most 9 calls per answer and economical about 5, so 25 % of the quota is where even economical
+# would not last the month; final (2 or 3) is the least that still shows a card.
+BALANCED_LEAD = 0.10
+ECONOMICAL_LEAD = 0.25
+# The last 2 % (100 calls of 5,000) are for finishing cards that are open already.
+RESERVE = 0.02
+EXHAUSTED_FOR = 3600.0  # seconds for which DingTalk's own "used up" is believed
+
+
+class Count(NamedTuple):
+    calls: int = 0
+    pushes: int = 0
+
+    def plus(self, other: "Count") -> "Count":
+        return Count(self.calls + other.calls, self.pushes + other.pushes)
+
+
+class Cell(NamedTuple):
+    """Whose count: one bot's in one organisation in one month."""
+
+    month: str
+    corp_id: str
+    bot: str
+
+    @property
+    def key(self) -> str:
+        return f"{PREFIX}{self.month}/{self.corp_id}/{self.bot}"
+
+
+def month(now: float) -> str:
+    """The calendar month in China at ``now`` (epoch seconds), e.g. ``2026-11``."""
+    return f"{_china(now):%Y-%m}"
+
+
+def elapsed(now: float) -> float:
+    """Share of China's calendar month that is over at ``now``: 0.0 to 1.0."""
+    today = _china(now)
+    first = today.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    following = (first + timedelta(days=32)).replace(day=1)
+    return (today - first) / (following - first)
+
+
+def pace(spent: int, limit: int, elapsed: float) -> Pace:
+    """How freely calls may be made. ``limit`` 0: unlimited; ``elapsed``: share of the month."""
+    if limit <= 0:
+        return "balanced"
+    share = spent / limit
+    lead = share - min(1.0, max(0.0, elapsed))
+    if share >= 1.0 - RESERVE:
+        return "webhook"
+    if lead <= BALANCED_LEAD:
+        return "balanced"
+    return "economical" if lead <= ECONOMICAL_LEAD else "final"
+
+
+class Ledger:
+    """All bots' counts, also those of bots that have left the file. One per process.
+
+    Thread: any. Readers take no lock: they look up totals that writers replace as a whole.
+    ``monthly_calls`` is the limit, 0 for none; the main thread may set it at any time.
+    """
+
+    def __init__(
+        self,
+        monthly_calls: int = 5000,
+        *,
+        now: Callable[[], float] = time.time,
+        ticks: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.monthly_calls = monthly_calls
+        self.now = now
+        self._ticks = ticks
+        self._lock = threading.Lock()
+        self._cells: dict[Cell, Count] = {}
+        self._corps: dict[tuple[str, str], Count] = {}  # (month, corp id)
+        self._bots: dict[tuple[str, str], Count] = {}  # (month, bot)
+        self._read: set[str] = set()  # keys whose value on disk is part of the counts
+        self._exhausted: dict[str, float] = {}  # corp id: until, in ticks
+
+    def spent(self, corp_id: str, now: float | None = None) -> int:
+        """Calls of the organisation in the month of ``now``, by all bots."""
+        return self._corps.get((self._month(now), corp_id), Count()).calls
+
+    def pushed(self, corp_id: str, now: float | None = None) -> int:
+        """Pushes to the organisation's bots in the month of ``now``."""
+        return self._corps.get((self._month(now), corp_id), Count()).pushes
+
+    def of_bot(self, bot: str, now: float | None = None) -> Count:
+        """One bot's counts in the month of ``now``, over all organisations."""
+        return self._bots.get((self._month(now), bot), Count())
+
+    def pace(self, corp_id: str, now: float | None = None) -> Pace:
+        """The pace the organisation's month allows at ``now``."""
+        if self._exhausted.get(corp_id, float("-inf")) > self._ticks():
+            return "webhook"
+        when = self.now() if now is None else now
+        return pace(self.spent(corp_id, when), self.monthly_calls, elapsed(when))
+
+    def exhausted(self, corp_id: str) -> None:
+        """DingTalk itself said so: nothing but the webhook for an hour, then one more try."""
+        self._exhausted[corp_id] = self._ticks() + EXHAUSTED_FOR
+
+    def count(self, cell: Cell, more: Count) -> None:
+        with self._lock:
+            self._count(cell, more)
+
+    def take_in(self, items: list[tuple[str, Json]]) -> None:
+        """Add what the store holds, each key once per process. Unreadable records are left out."""
+        with self._lock:
+            for key, value in items:
+                found = _cell(key, value)
+                if found is not None and key not in self._read:
+                    self._read.add(key)
+                    self._count(*found)
+
+    def record(self, cell: Cell) -> Json:
+        """What is to be written for ``cell``; what is on disk for it is ours from here on."""
+        with self._lock:
+            self._read.add(cell.key)
+            return {**cell._asdict(), **self._cells.get(cell, Count())._asdict()}
+
+    def _count(self, cell: Cell, more: Count) -> None:
+        corp, bot = (cell.month, cell.corp_id), (cell.month, cell.bot)
+        self._cells[cell] = self._cells.get(cell, Count()).plus(more)
+        self._corps[corp] = self._corps.get(corp, Count()).plus(more)
+        self._bots[bot] = self._bots.get(bot, Count()).plus(more)
+
+    def _month(self, now: float | None) -> str:
+        return month(self.now() if now is None else now)
+
+
+class Meter:
+    """One bot's counter; ``bot`` is its client id, and it alone writes that bot's records.
+
+    Lifecycle: ``load`` → ``spend``, ``push`` … → ``flush``. Thread: the bot's loop, except for the
+    two properties. ``kill -9`` loses at most ``write_after`` seconds of counts, and a write's time.
+    """
+
+    def __init__(self, ledger: Ledger, store: Store, bot: str, *, write_after: float = 1.0) -> None:
+        self._ledger = ledger
+        self._store = store
+        self._bot = bot
+        self._write_after = write_after
+        self._changed: set[Cell] = set()
+        self._writing: asyncio.Task[None] | None = None
+        self._soon: asyncio.TimerHandle | None = None
+        self._loaded = False
+
+    async def load(self) -> None:
+        """Read what all bots have spent before this process began. Before that nothing is written:
+        it would replace the earlier count.
+        """
+        self._ledger.take_in(await self._store.items(PREFIX))
+        self._loaded = True
+        self._write_soon()
+
+    def spend(self, corp_id: str, calls: int = 1, *, now: float | None = None) -> None:
+        """Count API calls. Never waits. ``now``: epoch seconds, by DingTalk's clock if known."""
+        self._count(corp_id, Count(calls=calls), now)
+
+    def push(self, corp_id: str, *, now: float | None = None) -> None:
+        """Count one message pushed to the bot, or sent by its webhook. Never waits."""
+        self._count(corp_id, Count(pushes=1), now)
+
+    def exhausted(self, corp_id: str) -> None:
+        """DingTalk answered that the month's calls are used up."""
+        self._ledger.exhausted(corp_id)
+
+    def pace(self, corp_id: str, now: float | None = None) -> Pace:
+        """How freely this bot may call for that organisation now."""
+        return self._ledger.pace(corp_id, now)
+
+    @property
+    def calls_this_month(self) -> int:
+        """Thread: any."""
+        return self._ledger.of_bot(self._bot).calls
+
+    @property
+    def pushes_this_month(self) -> int:
+        """Thread: any."""
+        return self._ledger.of_bot(self._bot).pushes
+
+    async def flush(self) -> None:
+        """Return when everything counted so far has been given to the store. May be repeated."""
+        if self._soon is not None:
+            self._soon.cancel()
+            self._soon = None
+        if self._writing is not None:
+            await self._writing
+        await self._write()
+
+    def _count(self, corp_id: str, more: Count, now: float | None) -> None:
+        cell = Cell(month(self._ledger.now() if now is None else now), corp_id, self._bot)
+        self._ledger.count(cell, more)
+        self._changed.add(cell)
+        self._write_soon()
+
+    def _write_soon(self) -> None:
+        if self._loaded and self._changed and self._soon is None and self._writing is None:
+            loop = asyncio.get_running_loop()
+            self._soon = loop.call_later(self._write_after, self._begin_writing)
+
+    def _begin_writing(self) -> None:
+        self._soon = None
+        self._writing = asyncio.create_task(self._write(), name=f"budget {self._bot}")
+        self._writing.add_done_callback(self._end_writing)
+
+    def _end_writing(self, task: asyncio.Task[None]) -> None:
+        self._writing = None
+        if not task.cancelled() and task.exception() is None:
+            self._write_soon()
+
+    async def _write(self) -> None:
+        while self._loaded and self._changed:
+            cell = self._changed.pop()
+            await self._store.put(cell.key, self._ledger.record(cell), expire=KEPT)
+
+
+def _china(now: float) -> datetime:
+    """``now`` as China's clock shows it; a clock beyond all calendars is taken to its edge."""
+    try:
+        return datetime.fromtimestamp(now, CHINA)
+    except (OverflowError, ValueError, OSError):  # NaN, infinity, the year 10000
+        return datetime(2000 if now != now or now < 0 else 9000, 1, 1, tzinfo=UTC)  # noqa: PLR0124
+
+
+def _cell(key: str, value: Json) -> tuple[Cell, Count] | None:
+    """The record as a count, or None if it is none of ours."""
+    match value:
+        case {
+            "month": str(when),
+            "corp_id": str(corp_id),
+            "bot": str(bot),
+            "calls": int(calls),
+            "pushes": int(pushes),
+        } if min(calls, pushes) >= 0:
+            cell = Cell(when, corp_id, bot)
+            return (cell, Count(calls, pushes)) if cell.key == key else None
+    return None

@@ -1,0 +1,306 @@
+"""YAML text → a tree in which everything knows its place.
+
+ruamel's node graph is read instead of its constructed objects: it keeps the place of every key and
+value, quotes and tags, and lets us report *all* duplicate keys. YAML 1.2, so ``yes`` is a word.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.composer import Composer
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+from dod.config.slips import Slip, Wreck, explain
+from dod.config.source import Place, Remark, Source, damage
+
+MAX_NODES = 10_000  # after alias expansion: a "billion laughs" file has few lines
+MAX_DEPTH = 30
+MAX_REPAIRS = 20
+REPAIRABLE = 100_000  # characters: each repair parses the text once more
+_CORE = "tag:yaml.org,2002:"
+
+
+@dataclass(frozen=True, slots=True)
+class Odd:
+    """A value that YAML knows and bots.yaml never wants: a date, for one."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Scalar:
+    """``value`` is what YAML makes of ``text``; ``fault`` says why there is none.
+
+    ``written``: the tag and its words, kept when a tag was resolved (``!secret it_key``).
+    ``after``: what follows on the same line.
+    """
+
+    place: Place
+    value: str | int | float | bool | Odd | None
+    text: str
+    plain: bool = True
+    tag: str = ""
+    after: str = ""
+    written: str = ""
+    fault: Remark | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """``key``: where the key stands."""
+
+    key: Place
+    node: "Node"
+
+
+@dataclass(frozen=True, slots=True)
+class Mapping:
+    place: Place
+    entries: dict[str, Entry] = field(default_factory=dict)
+    tag: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Sequence:
+    place: Place
+    items: tuple["Node", ...] = ()
+    tag: str = ""
+
+
+Node = Scalar | Mapping | Sequence
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """``sound`` is False when the file must not be used, though ``root`` may still be looked at."""
+
+    root: Node | None
+    remarks: tuple[tuple[Place, Remark], ...]
+    sound: bool
+
+
+class _Bounded(Composer):
+    """Stops a huge file early instead of reading it for half a minute."""
+
+    count = 0
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        self.count += 1
+        if self.count > MAX_NODES:
+            raise MarkedYAMLError(
+                problem="too many nodes", problem_mark=self.parser.peek_event().start_mark
+            )
+        return super().compose_node(parent, index)
+
+
+def parse(source: Source) -> Parsed:
+    """Read ``source``. Never raises.
+
+    A slip whose repair is obvious is repaired in memory, only to find the next ones: the file is
+    unsound all the same.
+    """
+    if found := damage(source):
+        return Parsed(None, (found,), sound=False)
+    text, remarks = source.text, []
+    for _ in range(MAX_REPAIRS if len(text) < REPAIRABLE else 1):
+        graph = _compose(text)
+        if not isinstance(graph, Wreck):
+            tree = _Tree(Source(source.file, text, source.secret), source)
+            root = tree.root(graph)
+            remarks += tree.remarks
+            return Parsed(root, tuple(remarks), sound=not remarks)
+        slip = explain(graph)
+        remarks.append((source.at(slip.line, slip.column), slip.remark))
+        if slip.repaired is None:
+            break
+        lines = text.split("\n")
+        lines[slip.line - 1] = slip.repaired
+        text = "\n".join(lines)
+    return Parsed(None, tuple(remarks), sound=False)
+
+
+def _compose(text: str) -> Any:
+    """ruamel's root node (None for an empty document), or the wreck of a text without one."""
+    yaml = YAML(typ="safe", pure=True)
+    yaml.Composer = _Bounded
+    yaml.max_depth = MAX_DEPTH
+    yaml.composer.warn_double_anchors = False
+    lines = tuple(text.split("\n"))
+    try:
+        return yaml.compose(text)
+    except MarkedYAMLError as exc:
+        mark, context = exc.problem_mark or exc.context_mark, exc.context_mark
+        whole = Source("", text)
+        place = whole.find(mark.index if mark else 0)
+        begin = whole.find(context.index) if context else place
+        return Wreck(
+            lines,
+            place.line,
+            place.column,
+            str(exc.problem or ""),
+            str(exc.context or ""),
+            begin.line,
+            begin.column,
+        )
+    except RecursionError:
+        return Wreck(lines, 1, 1, "maximum depth of data structure exceeded")
+    except (YAMLError, ValueError, LookupError, AttributeError, TypeError, AssertionError) as exc:
+        # ruamel meets its own bugs on damaged files ("\UFFFFFFFF", a lone "!<"); still no crash.
+        return Wreck(lines, 1, 1, type(exc).__name__)
+
+
+class _Tree:
+    """Turns ruamel's graph into our tree. ``source`` is what was parsed, ``shown`` the file."""
+
+    def __init__(self, source: Source, shown: Source) -> None:
+        self._source = source
+        self._shown = shown
+        self._count = 0
+        self.remarks: list[tuple[Place, Remark]] = []
+
+    def root(self, graph: Any) -> Node | None:
+        if graph is None:
+            return None
+        try:
+            return self._node(graph, 0)
+        except OverflowError:
+            self.remarks.append((self._shown.at(1, 1), TOO_MANY))
+            return None
+
+    def _place(self, mark: Any) -> Place:
+        place = self._source.find(mark.index)
+        return self._shown.at(place.line, place.column)
+
+    def _node(self, graph: Any, depth: int) -> Node:
+        self._count += 1
+        if self._count > MAX_NODES or depth > MAX_DEPTH:
+            raise OverflowError
+        place, tag = self._place(graph.start_mark), str(graph.tag)
+        kind = tag.removeprefix(_CORE)
+        if graph.id == "scalar":
+            return self._scalar(graph, place, tag, kind)
+        if graph.id == "sequence":
+            items = tuple(self._node(item, depth + 1) for item in graph.value)
+            return Sequence(place, items, "" if tag == _CORE + "seq" else _name(tag))
+        mapping = Mapping(place, {}, "" if tag == _CORE + "map" else _name(tag))
+        merged: dict[str, Entry] = {}
+        for key, value in graph.value:
+            node = self._node(value, depth + 1)
+            if key.tag == _CORE + "merge":
+                for entries in self._merged(self._place(key.start_mark), node):
+                    merged = {**entries, **merged}
+            else:
+                self._enter(mapping, key, node)
+        mapping.entries.update({k: v for k, v in merged.items() if k not in mapping.entries})
+        return mapping
+
+    def _merged(self, place: Place, node: Node) -> Iterator[dict[str, Entry]]:
+        for item in node.items if isinstance(node, Sequence) else (node,):
+            if isinstance(item, Mapping):
+                yield item.entries
+            else:
+                self.remarks.append((place, NOT_MERGED))
+
+    def _enter(self, mapping: Mapping, key: Any, node: Node) -> None:
+        place = self._place(key.start_mark)
+        if key.id != "scalar" or str(key.tag).startswith("!"):
+            self.remarks.append((place, ODD_KEY))
+            return
+        if first := mapping.entries.get(key.value):
+            self.remarks.append((place, twice(key.value, first.key.line, place.line)))
+            return
+        mapping.entries[key.value] = Entry(place, node)
+
+    def _scalar(self, graph: Any, place: Place, tag: str, kind: str) -> Scalar:
+        text = str(graph.value)
+        end = self._source.find(graph.end_mark.index)
+        scalar = Scalar(place, text, text, plain=graph.style is None)
+        if graph.style in {None, "'", '"'}:
+            scalar = replace(scalar, after=end.text[end.column - 1 :])
+        if kind == "str":
+            return scalar
+        if tag.startswith(_CORE) and kind in {"int", "float", "bool", "null", "timestamp"}:
+            return replace(scalar, value=_value(kind, text))
+        return replace(scalar, tag=_name(tag))
+
+
+def _name(tag: str) -> str:
+    """A tag as the admin wrote it."""
+    return "!!" + tag.removeprefix(_CORE) if tag.startswith(_CORE) else tag
+
+
+def _value(kind: str, text: str) -> int | float | bool | Odd | str | None:
+    if kind == "null":
+        return None
+    if kind == "bool":
+        # ``yes`` is a boolean only after ``%YAML 1.1``; it stays a word here.
+        return {"true": True, "false": False}.get(text.lower(), text)
+    digits = text.replace("_", "").lower()
+    try:
+        if kind == "int":
+            base = {"0x": 16, "0o": 8, "0b": 2}.get(digits.lstrip("+-")[:2], 10)
+            return int(digits, base)
+        if kind == "float":
+            return float(digits.replace(".inf", "inf").replace(".nan", "nan"))
+    except ValueError:  # a number of 5,000 digits
+        pass
+    return Odd(text)
+
+
+def twice(key: str, first: int, second: int) -> Remark:
+    return Remark(
+        f"“{key}” 写了两次（第 {first} 行和第 {second} 行），只能留一个。",
+        f"Duplicate key '{key}' (lines {first} and {second}).",
+    )
+
+
+TOO_MANY = Remark(
+    f"文件内容太多（展开后超过 {MAX_NODES} 项，或嵌套太深，或别名套住了自己）。",
+    f"Too much in this file: over {MAX_NODES} nodes after expansion, nested too deeply, "
+    "or an alias that contains itself.",
+)
+NOT_MERGED = Remark(
+    "“<<” 后面只能是另一组设置（例如 *base）。",
+    "'<<' must be followed by another mapping, e.g. *base.",
+)
+ODD_KEY = Remark(
+    "设置项的名字只能是一个词，不能是列表、一组设置或带标签。",
+    "The name of a setting must be a plain word, not a list, a mapping or a tag.",
+)
+
+
+def plain(node: Node) -> Any:
+    """``node`` as Python objects; dates and the like stay ``Odd``."""
+    if isinstance(node, Scalar):
+        return node.value
+    if isinstance(node, Sequence):
+        return [plain(item) for item in node.items]
+    return {key: plain(entry.node) for key, entry in node.entries.items()}
+
+
+def scalars(node: Node) -> Iterator[Scalar]:
+    """Every scalar below ``node``."""
+    if isinstance(node, Scalar):
+        yield node
+    elif isinstance(node, Sequence):
+        for item in node.items:
+            yield from scalars(item)
+    else:
+        for entry in node.entries.values():
+            yield from scalars(entry.node)
+
+
+def merge(under: Mapping, over: Mapping) -> Mapping:
+    """``over`` on top of ``under``: maps merge, scalars and lists replace."""
+    entries = dict(under.entries)
+    for key, entry in over.entries.items():
+        below = entries.get(key)
+        if below and isinstance(below.node, Mapping) and isinstance(entry.node, Mapping):
+            entry = Entry(entry.key, merge(below.node, entry.node))
+        entries[key] = entry
+    return replace(over, entries=entries)
+
+
+__all__ = ["Entry", "Mapping", "Node", "Odd", "Parsed", "Scalar", "Sequence", "Slip", "parse"]

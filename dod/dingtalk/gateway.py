@@ -1,0 +1,128 @@
+"""From credentials to an open websocket: one call to the gateway, one handshake.
+
+dingtalk-protocol §1. A ticket is good for one connection within 90 s and is as secret as a
+password while it lasts, so it never leaves this module.
+"""
+
+import asyncio
+import logging
+import urllib.parse
+
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import (
+    ConnectionClosed,
+    InvalidHandshake,
+    InvalidProxy,
+    InvalidStatus,
+    InvalidURI,
+)
+
+import dod
+from dod import http
+from dod.dingtalk import frames
+from dod.dingtalk.api import Api
+from dod.errors import AppNotReady, DingTalkBusy, DingTalkError
+
+# websockets logs whole frames and the ticket at debug; its own logger would follow the root's.
+_WIRE = logging.getLogger("dod.dingtalk.wire")
+_WIRE.setLevel(logging.CRITICAL)
+
+# No EVENT: it would spend the month's 3,000 pushes on what nobody here reads (§8).
+_SUBSCRIPTIONS = [
+    {"type": frames.CALLBACK, "topic": frames.BOT_MESSAGE},
+    {"type": frames.CALLBACK, "topic": frames.CARD_CALLBACK},
+]
+_FRAME_MAX = 4 << 20  # bytes
+
+
+class Link:
+    """One open connection. ``over`` is set when the next one is needed, see ``told_to_go``."""
+
+    def __init__(self, socket: ClientConnection) -> None:
+        self.socket = socket
+        self.opened_at = asyncio.get_running_loop().time()
+        self.over = asyncio.Event()
+        self.told_to_go = False  # by a ``disconnect`` frame; it may still be read
+        self.ending = "The connection to DingTalk broke off"
+
+    @property
+    def age(self) -> float:
+        """Seconds since it was opened."""
+        return asyncio.get_running_loop().time() - self.opened_at
+
+    async def send(self, text: str, *, within: float) -> bool:
+        """Send a text frame; False if this link could not take it within so many seconds."""
+        try:
+            async with asyncio.timeout(within):
+                await self.socket.send(text)
+        except (ConnectionClosed, TimeoutError):
+            return False
+        return True
+
+    async def close(self) -> None:
+        """Shake hands and close; bounded by the socket's close_timeout."""
+        await self.socket.close()
+
+    def abort(self) -> None:
+        self.socket.transport.abort()
+
+
+async def open_link(api: Api) -> Link:
+    """Ask for a ticket and open its websocket. Raises DingTalkError with a sentence to show."""
+    times = api.times
+    body = {
+        "clientId": api.client_id,
+        "clientSecret": api.secret,
+        "subscriptions": _SUBSCRIPTIONS,
+        "ua": f"dod/{dod.__version__}",
+    }
+    try:
+        got = await api.ask("/v1.0/gateway/connections/open", body, read=times.handshake)
+    except DingTalkError as error:
+        # The gateway has no code for it: any other 400 means this (§1.1).
+        if type(error) is DingTalkError and error.status == 400:
+            raise AppNotReady(
+                "The DingTalk app is not published, has no robot, or its robot is not in Stream "
+                f"mode ({error.detail})",
+                code=error.code,
+                status=400,
+            ) from error
+        raise
+    endpoint, ticket = got.get("endpoint"), got.get("ticket")
+    if not isinstance(endpoint, str) or not isinstance(ticket, str):
+        raise DingTalkBusy("DingTalk's gateway answered without an endpoint and a ticket")
+    return Link(await _connect(api, endpoint, ticket))
+
+
+async def _connect(api: Api, endpoint: str, ticket: str) -> ClientConnection:
+    times = api.times
+    try:
+        return await connect(
+            f"{endpoint}?ticket={urllib.parse.quote_plus(ticket)}",
+            ssl=http.tls() if endpoint.startswith("wss:") else None,
+            compression=None,
+            max_size=_FRAME_MAX,
+            open_timeout=times.handshake,
+            close_timeout=times.close,
+            ping_interval=times.ping,
+            ping_timeout=times.pong,
+            logger=_WIRE,
+        )
+    except InvalidStatus as exc:
+        status = exc.response.status_code
+        raise DingTalkBusy(
+            f"DingTalk refused the websocket (HTTP {status})", status=status
+        ) from exc
+    except TimeoutError as exc:
+        raise DingTalkBusy("DingTalk's websocket did not open in time") from exc
+    except (OSError, EOFError, InvalidHandshake) as exc:
+        raise DingTalkBusy(
+            f"DingTalk's websocket cannot be reached from here ({type(exc).__name__})"
+        ) from exc
+    except (InvalidURI, InvalidProxy, ValueError, ImportError) as exc:
+        # From None: the texts of these hold the address, and with it the ticket.
+        raise DingTalkBusy(
+            f"The websocket's address or the proxy is not usable ({type(exc).__name__})"
+        ) from None
+
+

@@ -1,0 +1,362 @@
+"""A DingTalk of one's own: gateway, websockets, OpenAPI and old API on one local port.
+
+Strict where the real one is known to be (facts: dingtalk-protocol), switchable where nobody knows
+(``Switches``), breakable at any time (``Faults``). People speak through ``say``; what a bot did is
+in ``cards``, ``replies`` and ``shown``. Nothing takes time unless a fault or a switch says so.
+"""
+
+import asyncio
+import json
+import time
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
+
+from aiohttp import web
+
+from dod.sim.dingtalk_cards import Cards
+from dod.sim.dingtalk_gate import Gate
+from dod.sim.dingtalk_http import Http
+from dod.sim.dingtalk_message import IN_GROUPS, KINDS, Body
+from dod.sim.dingtalk_robot import Robot
+from dod.sim.dingtalk_stream import SimConnection, Stream
+from dod.sim.dingtalk_world import (
+    SimApp,
+    SimCard,
+    SimChat,
+    SimEvent,
+    SimMessage,
+    SimPerson,
+    SimPress,
+    SimReply,
+    SimTemplate,
+    World,
+)
+from dod.sim.faults import Api, Faults, Json, Switches
+
+T = TypeVar("T")
+_BODY_LIMIT = 32 << 20  # bytes; uploads are refused from 20 MB on, by us and not by aiohttp
+
+
+class SimDingTalk:
+    """Lifecycle: make → add apps, people, chats at any time → ``start`` → ``close`` (idempotent).
+
+    Thread: one event loop. Reads are safe from other threads; coroutines run on the loop.
+    """
+
+    def __init__(
+        self,
+        port: int = 0,
+        *,
+        qps: int = 0,
+        month_quota: int = 0,
+        switches: Switches | None = None,
+        host: str = "127.0.0.1",
+    ) -> None:
+        """``qps``: calls a second of one app to one API; ``month_quota``: of one corp; 0 = off."""
+        self.switches = switches or Switches()
+        self.faults = Faults()
+        self.world = World()
+        self.gate = Gate(self.world, self.switches, self.faults, qps)
+        self.gate.month_quota = month_quota
+        self.stream = Stream(self.world, self.switches, self.faults)
+        self.http_connections = 0  # TCP connections accepted, websockets included
+        self._robot = Robot(self.world, self.switches, self.faults)
+        self._listen = (host, port)
+        cards = Cards(self.world, self.switches, self.faults)
+        self._http = Http(self.gate, self.stream, cards, self._robot, self.switches)
+        self._waiters: list[asyncio.Future[None]] = []
+        self._protocols: web.Server | None = None
+        self._server: asyncio.Server | None = None
+        self.url = ""
+        self.world.listeners.append(self._wake)
+
+    # ------------------------------------------------------------------ life
+
+    async def start(self) -> "SimDingTalk":
+        """Listen. ``url`` is then both the OpenAPI's and the old API's endpoint."""
+        self._protocols = web.Server(
+            self._http.serve, request_factory=_request, access_log=None, lingering_time=0.0
+        )
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(self._accept, *self._listen, backlog=1024)
+        host, port = self._server.sockets[0].getsockname()[:2]
+        self.url = self.stream.url = self._robot.url = f"http://{host}:{port}"
+        return self
+
+    async def close(self) -> None:
+        """End every connection and task; unanswered calls are answered 503."""
+        if self._server is None or self._protocols is None:
+            return
+        self._http.closing.set()
+        self._server.close()
+        await self.stream.close()
+        self._protocols.pre_shutdown()
+        await self._protocols.shutdown(1.0)
+        await self._server.wait_closed()
+        self._server = None
+
+    # ------------------------------------------------------------------ the world
+
+    @property
+    def apps(self) -> dict[str, SimApp]:
+        return self.world.apps
+
+    @property
+    def cards(self) -> dict[str, SimCard]:
+        """By outTrackId, in the order of creation."""
+        return self.world.cards
+
+    @property
+    def replies(self) -> list[SimReply]:
+        return self.world.replies
+
+    @property
+    def media(self) -> dict[str, bytes]:
+        """What was uploaded, by media_id."""
+        return self._robot.media
+
+    @property
+    def calls(self) -> Counter[tuple[str, Api]]:
+        """(client id, API) → calls done. "" where the app is unknown."""
+        return self.gate.calls
+
+    @property
+    def refused(self) -> Counter[tuple[str, Api, str]]:
+        """(client id, API, code) → calls refused, spoilt ones (code: the mishap) among them."""
+        return self.gate.refused
+
+    @property
+    def connections_opened(self) -> Counter[str]:
+        """Client id → websockets accepted."""
+        return self.stream.opened
+
+    @property
+    def complaints(self) -> list[str]:
+        """What clients did wrong on a websocket; DingTalk itself would stay silent."""
+        return self.stream.complaints
+
+    def add_app(
+        self, client_id: str, client_secret: str, *, corp_id: str = "dingcorp1", name: str = "bot"
+    ) -> SimApp:
+        return self.world.add_app(client_id, client_secret, corp_id, name)
+
+    def add_template(
+        self,
+        template_id: str,
+        key: str = "content",
+        *,
+        markdown: bool = True,
+        published: bool = True,
+    ) -> SimTemplate:
+        """An organisation's own AI template; ``key`` is its streaming variable."""
+        template = SimTemplate(template_id, key, markdown=markdown, published=published)
+        self.world.templates[template_id] = template
+        return template
+
+    def person(self, nick: str, staff_id: str | None = None) -> SimPerson:
+        """Somebody new; nicknames may repeat. None: outside the organisation."""
+        return self.world.add_person(nick, staff_id)
+
+    def single(self, client_id: str, person: SimPerson) -> SimChat:
+        """The one 1:1 chat of a bot and a person."""
+        return self.world.single(self.apps[client_id], person)
+
+    def group(self, title: str, people: Iterable[SimPerson]) -> SimChat:
+        """A new group; every app's bot may be spoken to in it."""
+        return self.world.group(title, people)
+
+    def shown(self, chat: SimChat) -> list[SimMessage | SimCard | SimReply]:
+        """All that a person sees in a chat, in order."""
+        return list(chat.shown)
+
+    # ------------------------------------------------------------------ people act
+
+    async def say(
+        self,
+        client_id: str,
+        chat: SimChat,
+        person: SimPerson,
+        text: str,
+        *,
+        kind: str = "text",
+        msg_id: str | None = None,
+        created_ago: float = 0.0,
+        over_quota: bool = False,
+        raw: Json | None = None,
+    ) -> SimMessage:
+        """Say ``text`` to a bot; in a group this is an @.
+
+        ``created_ago``: seconds since the person pressed send, by DingTalk's clock. ``raw``: fields
+        laid over the body; a value of None removes the field. ``kind``: msgtype; for files ``text``
+        is the name, for audio what DingTalk recognised. Raises ValueError for what cannot happen.
+        """
+        app = self.apps[client_id]
+        if kind not in KINDS or (chat.kind == "group" and kind not in IN_GROUPS):
+            raise ValueError(f"no bot ever gets {kind} in a {chat.kind} chat")
+        if person not in chat.people or chat.client_id not in {"", client_id}:
+            raise ValueError("this person and this bot do not share this chat")
+        created = time.time() + self.faults.clock_ahead - created_ago
+        lifetime = self.switches.webhook_lifetime
+        msg_id = msg_id or "msg" + self.world.opaque("message")
+        body = Body(
+            app=app,
+            chat=chat,
+            person=person,
+            text=text,
+            kind=kind,
+            msg_id=msg_id,
+            created_ms=int(created * 1000),
+            webhook=self._robot.open_session(app, chat, lifetime - created_ago),
+            webhook_ms=int((created + lifetime) * 1000),
+            switches=self.switches,
+            file=lambda name, content: self._robot.add_file(app, name, content),
+        ).build(over_quota=over_quota)
+        body.update(raw or {})
+        body = {name: value for name, value in body.items() if value is not None}
+        message = SimMessage(
+            msg_id,
+            app,
+            chat,
+            person,
+            text,
+            kind,
+            body,
+            frame_id=uuid.uuid4().hex,
+            said_at=time.monotonic(),
+            webhook=str(body.get("sessionWebhook", "")),
+        )
+        chat.shown.append(message)
+        self.world.tell(SimEvent("message", message))
+        await self.stream.push(message)
+        return message
+
+    async def press(
+        self, card: SimCard, person: SimPerson, action: str, params: Json | None = None
+    ) -> SimPress:
+        """Press a button of a delivered card (dingtalk-protocol §3.1)."""
+        if card.chat is None:
+            raise ValueError("nobody sees this card")
+        group = card.chat.kind == "group"
+        content = json.dumps({"cardPrivateData": {"actionIds": [action], "params": params or {}}})
+        body = {
+            "type": "actionCallback",
+            "outTrackId": card.id,
+            "corpId": card.app.corp_id,
+            "userId": person.staff_id or "",
+            "userIdType": 1,
+            "spaceType": "IM_GROUP" if group else "IM_ROBOT",
+            "spaceId": card.chat.id,
+            "extension": "{}",
+            "content": content,
+        }
+        if self.switches.callback_value:
+            body["value"] = content
+        press = SimPress(card, person, uuid.uuid4().hex)
+        await self.stream.push_press(press, body)
+        return press
+
+    def add_file(self, client_id: str, name: str, content: bytes) -> str:
+        """A file for a message's ``raw`` content; returns its downloadCode."""
+        return self._robot.add_file(self.apps[client_id], name, content)
+
+    # ------------------------------------------------------------------ trouble
+
+    def connections(self, client_id: str) -> list[SimConnection]:
+        """Websockets that DingTalk holds to be open, half-open ones included."""
+        return list(self.stream.live.get(client_id, ()))
+
+    def live_connections(self, client_id: str) -> int:
+        """Open websockets that really work."""
+        return sum(not one.half_open and not one.closed for one in self.connections(client_id))
+
+    async def push_again(self, message: SimMessage) -> None:
+        """Redeliver now, on any connection."""
+        await self.stream.push(message)
+
+    async def cut(self, client_id: str) -> None:
+        """Abort the TCP connections of the app's websockets (RST, no close frame)."""
+        for connection in self.connections(client_id):
+            connection.transport.abort()
+
+    async def half_open(self, client_id: str) -> None:
+        """Stop reading, writing and ponging on the app's websockets; no FIN is sent."""
+        for connection in self.connections(client_id):
+            connection.half_open = True
+            connection.transport.pause_reading()
+
+    async def disconnect(self, client_id: str) -> None:
+        """Send ``disconnect`` frames: nothing is pushed on these websockets any more."""
+        for connection in self.connections(client_id):
+            await self.stream.disconnect(connection)
+
+    async def ping(self, client_id: str) -> None:
+        """Send a system ping with an opaque of its own; answers count in ``connection.pongs``."""
+        for connection in self.connections(client_id):
+            await self.stream.system(connection, "ping", {"opaque": uuid.uuid4().hex})
+
+    async def system(self, client_id: str, topic: str, body: Json | None = None) -> None:
+        """Send a SYSTEM frame, e.g. ``KEEPALIVE`` or a topic that nobody knows."""
+        for connection in self.connections(client_id):
+            await self.stream.system(connection, topic, body or {})
+
+    async def send_raw(self, client_id: str, text: str) -> None:
+        """Send any text as a frame: garbage, unknown types. Answers to it are complained of."""
+        for connection in self.connections(client_id):
+            await connection.send(text)
+
+    def expire_tokens(self, client_id: str) -> None:
+        """Every token of the app is InvalidAuthentication from now on."""
+        self.gate.expire_tokens(self.apps[client_id])
+
+    # ------------------------------------------------------------------ watching
+
+    def subscribe(self, callback: Callable[[SimEvent], None]) -> Callable[[], None]:
+        """Be told of every change, on the loop; must not block. Returns what unsubscribes."""
+        self.world.listeners.append(callback)
+        return lambda: self.world.listeners.remove(callback)
+
+    async def wait(self, predicate: Callable[[], T], timeout: float = 5.0) -> T:  # noqa: ASYNC109
+        """Wait until ``predicate`` is true, looked at after every change; returns its value.
+
+        Raises TimeoutError with what is there instead.
+        """
+        deadline = time.monotonic() + timeout
+        while not (value := predicate()):
+            waiter = asyncio.get_running_loop().create_future()
+            self._waiters.append(waiter)
+            try:
+                await asyncio.wait_for(waiter, deadline - time.monotonic())
+            except TimeoutError:
+                if value := predicate():
+                    return value
+                raise TimeoutError(self._summary()) from None
+        return value
+
+    def _summary(self) -> str:
+        cards = [(card.state, card.text[-40:]) for card in self.cards.values()]
+        replies = [reply.text[-40:] for reply in self.replies]
+        return (
+            f"not within the time; calls={dict(self.calls)} refused={dict(self.refused)} "
+            f"opened={dict(self.connections_opened)} cards={cards[-5:]} replies={replies[-5:]}"
+        )
+
+    def _wake(self, _event: SimEvent | None = None) -> None:
+        waiters, self._waiters = self._waiters, []
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+
+    def _accept(self) -> asyncio.Protocol:
+        if self._protocols is None:
+            raise RuntimeError("not started")
+        self.http_connections += 1
+        return self._protocols()
+
+
+def _request(message: Any, payload: Any, protocol: Any, writer: Any, task: Any) -> web.BaseRequest:
+    loop = asyncio.get_running_loop()
+    return web.BaseRequest(
+        message, payload, protocol, writer, task, loop, client_max_size=_BODY_LIMIT
+    )
