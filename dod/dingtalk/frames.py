@@ -11,9 +11,14 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
-from dingtalk_stream import AckMessage, ChatbotMessage, SystemMessage
-from dingtalk_stream import Card_Callback_Router_Topic as _CARD_TOPIC
-from dingtalk_stream.frames import CallbackMessage, EventMessage
+from dingtalk_stream import (  # type: ignore[import-untyped]
+    AckMessage,
+    CallbackMessage,
+    Card_Callback_Router_Topic,
+    ChatbotMessage,
+    EventMessage,
+    SystemMessage,
+)
 
 SYSTEM: str = SystemMessage.TYPE
 EVENT: str = EventMessage.TYPE
@@ -23,7 +28,7 @@ PING = "ping"
 DISCONNECT: str = SystemMessage.TOPIC_DISCONNECT
 CALM = frozenset({"KEEPALIVE", "CONNECTED", "REGISTERED"})  # want no answer (§2.1)
 BOT_MESSAGE: str = ChatbotMessage.TOPIC
-CARD_CALLBACK: str = _CARD_TOPIC
+CARD_CALLBACK: str = Card_Callback_Router_Topic
 
 OK: int = AckMessage.STATUS_OK
 NO_HANDLER: int = AckMessage.STATUS_NOT_IMPLEMENT
@@ -47,7 +52,7 @@ def read(raw: str | bytes) -> Frame:
     headers = headers if isinstance(headers, dict) else {}
     kind = frame.get("type")
     if not isinstance(kind, str):
-        raise ValueError("a frame without a type")
+        raise ValueError("a frame without a type")  # noqa: TRY004 (one error for callers)
     data = frame.get("data")
     if isinstance(data, str):
         data = _object(data) if data.strip() else {}

@@ -124,5 +124,3 @@ async def _connect(api: Api, endpoint: str, ticket: str) -> ClientConnection:
         raise DingTalkBusy(
             f"The websocket's address or the proxy is not usable ({type(exc).__name__})"
         ) from None
-
-

@@ -87,7 +87,7 @@ def answer(status: int, body: bytes) -> dict[str, Any]:
 
 
 def unreachable(exc: Exception) -> DingTalkBusy:
-    """The error for a transport failure ``exc``; never with an address in it, which may be secret."""
+    """The error for a transport failure; without the address, which may be secret."""
     if isinstance(exc, httpx.ConnectTimeout | httpx.PoolTimeout):
         sentence = "No connection to DingTalk came about in time"
     elif isinstance(exc, httpx.TimeoutException | TimeoutError):

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
 from websockets.exceptions import ConnectionClosed
+from websockets.frames import CloseCode
 
 from dod.dingtalk import frames, inbound
 from dod.dingtalk.api import Api
@@ -30,7 +31,18 @@ OnState = Callable[[StateChange], None]
 _LEVELS = {"retrying": logging.WARNING, "bad_credentials": logging.ERROR}
 
 
+_ANYTHING = {"response": None}  # DingTalk ignores what is in the ack of a bot message (§2)
+
+
 async def _nobody(_message: Message) -> None: ...
+
+
+def _ending(exc: ConnectionClosed) -> str:
+    if exc.rcvd is not None:
+        return f"DingTalk closed the connection (code {exc.rcvd.code})"
+    if exc.sent is not None and exc.sent.code == CloseCode.INTERNAL_ERROR:
+        return "The connection to DingTalk is dead: a ping was not answered"
+    return "The connection to DingTalk broke off"
 
 
 class Stream:
@@ -147,6 +159,9 @@ class Stream:
 
     async def _unless_leaving(self, work: Coroutine[Any, Any, T]) -> T | None:
         """The result of ``work``, or None as soon as the channel leaves; cancels what is left."""
+        if self._leaving.is_set():
+            work.close()
+            return None
         task = asyncio.create_task(work, name=f"dingtalk-connect-{self._name}")
         leaving = asyncio.create_task(self._leaving.wait())
         try:
@@ -195,9 +210,10 @@ class Stream:
             case frames.SYSTEM, frames.PING:
                 self._ack(link, frame, frame.data)
             case frames.SYSTEM, frames.DISCONNECT:
+                if not link.told_to_go:
+                    self._start(self._readers, self._retire(link), "retire")
                 link.told_to_go = True
                 link.over.set()
-                self._start(self._tasks, self._retire(link), "retire")
             case frames.SYSTEM, topic if topic in frames.CALM:
                 pass
             case frames.EVENT, _:
@@ -211,26 +227,34 @@ class Stream:
                 self._ack(link, frame, {}, code=frames.NO_HANDLER)
 
     async def _retire(self, link: Link) -> None:
-        """Read the old connection to its end: until DingTalk closes it, or ``times.overlap``."""
-        reader = next((task for task in self._readers if task is asyncio.current_task()), None)
-        del reader
-        await asyncio.sleep(self._times.overlap)
+        """Let the old connection be read until DingTalk closes it, or ``times.overlap``."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._times.overlap):
+                await link.socket.wait_closed()
         await link.close()
 
     async def _take(self, link: Link, frame: Frame) -> None:
         """Hand over one bot message; acknowledge it when that is done, or after a second."""
         message = inbound.message(frame)
         if message is None:
-            log.warning("bot=%s message of nobody or nowhere; ignored", self._name)
-            await self._send_ack(link, frame, {"response": None})
+            log.warning("bot=%s got a message of nobody or nowhere; ignored", self._name)
+            self._ack(link, frame, _ANYTHING)
             return
         self._push(message.corp_id)
-        name = f"dingtalk-message-{message.id}"
-        claim = asyncio.ensure_future(self._on_message(message))
-        await asyncio.wait({claim}, timeout=self._times.ack)
-        await self._send_ack(link, frame, {"response": None})
-        del name
-        await claim
+        handed_over = asyncio.Event()
+        self._start(self._tasks, self._ack_when(handed_over, link, frame), "ack")
+        try:
+            await self._on_message(message)
+        except Exception:
+            log.exception("bot=%s message %s could not be taken", self._name, message.id)
+        finally:
+            handed_over.set()
+
+    async def _ack_when(self, handed_over: asyncio.Event, link: Link, frame: Frame) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._times.ack):
+                await handed_over.wait()
+        await self._send_ack(link, frame, _ANYTHING)
 
     def _ack(self, link: Link, frame: Frame, data: dict[str, Any], code: int = frames.OK) -> None:
         self._start(self._tasks, self._send_ack(link, frame, data, code), "ack")

@@ -1,0 +1,77 @@
+"""The DingTalk side of one bot, as the bridge sees it."""
+
+from collections.abc import Awaitable, Callable
+
+from dod.dingtalk import replies
+from dod.dingtalk.api import Api
+from dod.dingtalk.cards import AICard
+from dod.dingtalk.stream import Stream
+from dod.dingtalk.times import EAGER, USUAL, Backoff, Times
+from dod.messages import CardStyle, Message
+from dod.ports import Card, Channel, StateChange
+
+
+class DingTalkChannel:
+    """Implements ``dod.ports.Channel``. Lifecycle and thread: see there.
+
+    ``openapi``: base URL. ``qps``: calls per second and API, asked each time, 0 = no limit.
+    ``spend`` and ``push`` hear the corp id of each counted OpenAPI call, and of each message that
+    came or went by stream or webhook; both on the bot's loop. ``name`` is for the log.
+    """
+
+    def __init__(
+        self,
+        *,
+        client_id: str,
+        client_secret: str,
+        openapi: str,
+        qps: Callable[[], int],
+        spend: Callable[[str], None],
+        push: Callable[[str], None],
+        backoff: Backoff = EAGER,
+        times: Times = USUAL,
+        name: str = "",
+    ) -> None:
+        self._push = push
+        self._api = Api(
+            client_id=client_id,
+            client_secret=client_secret,
+            openapi=openapi,
+            qps=qps,
+            spend=spend,
+            times=times,
+        )
+        self._stream = Stream(self._api, name=name or client_id[:8], push=push, backoff=backoff)
+
+    async def run(
+        self,
+        on_message: Callable[[Message], Awaitable[None]],
+        on_state: Callable[[StateChange], None],
+    ) -> None:
+        await self._stream.run(on_message, on_state)
+
+    async def leave(self) -> None:
+        await self._stream.leave()
+
+    def card(self, message: Message, style: CardStyle, n: int = 0) -> Card:
+        return AICard(self._api, message, style, n)
+
+    async def reply(self, message: Message, text: str) -> None:
+        await replies.send(self._api, message, text, self._push)
+
+    def now(self) -> float:
+        return self._api.clock.now()
+
+    def hurry(self) -> None:
+        self._api.open_gate()
+
+    @property
+    def connections(self) -> int:
+        return self._stream.opened
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+        await self._api.aclose()
+
+
+_: type[Channel] = DingTalkChannel

@@ -1,0 +1,86 @@
+"""One plain Markdown message: by the session webhook, else by the robot (dingtalk-protocol §6)."""
+
+import json
+import logging
+from collections.abc import Callable
+
+from dod.dingtalk.api import Api, Json
+from dod.dingtalk.bucket import Rank
+from dod.dingtalk.refusals import surely_not_done
+from dod.errors import ContentTooLong, DingTalkError, Throttled, Undeliverable
+from dod.messages import Message
+
+log = logging.getLogger(__name__)
+
+_SINGLE = "/v1.0/robot/oToMessages/batchSend"
+_GROUP = "/v1.0/robot/groupMessages/send"
+_PARAM_MAX = 15_000  # bytes of msgParam
+_TITLE_MAX = 24  # characters
+_MARKS = "#>*-_`~|[]()!0123456789. \t"  # what Markdown may begin a line with
+
+
+async def send(api: Api, message: Message, text: str, push: Callable[[str], None]) -> None:
+    """Send ``text`` where ``message`` came from. Raises DingTalkError; tried once, see ``Channel``.
+
+    The webhook costs a push, the robot a call. ``push`` hears the corp id of each webhook message.
+    """
+    refusal: DingTalkError | None = None
+    if message.webhook and not _expired(api, message):
+        try:
+            await _by_webhook(api, message, text, push)
+        except DingTalkError as error:
+            if not surely_not_done(error):
+                raise
+            refusal = error
+            log.debug("webhook refused, trying the robot: %s", error)
+        else:
+            return
+    if message.chat.kind == "single" and not message.sender.staff_id:
+        raise refusal or Undeliverable("no webhook, and no staffId to send to")
+    await _by_robot(api, message, text)
+
+
+def title(text: str) -> str:
+    """The first words of ``text``, for the list of chats; never empty, or DingTalk refuses it."""
+    for line in text.splitlines():
+        if words := line.strip(_MARKS):
+            return words[:_TITLE_MAX]
+    return text.strip()[:_TITLE_MAX] or "…"
+
+
+def _expired(api: Api, message: Message) -> bool:
+    return 0 < message.webhook_expires_at <= api.clock.now()
+
+
+async def _by_webhook(api: Api, message: Message, text: str, push: Callable[[str], None]) -> None:
+    body = {"msgtype": "markdown", "markdown": {"title": title(text), "text": text}}
+    counted = True
+    try:
+        await api.ask(message.webhook, body)
+    except DingTalkError as error:
+        counted = not surely_not_done(error)
+        raise
+    finally:
+        if counted:
+            push(message.corp_id)
+
+
+async def _by_robot(api: Api, message: Message, text: str) -> None:
+    param = json.dumps({"title": title(text), "text": text}, ensure_ascii=False)
+    if len(param.encode("utf-8", "replace")) > _PARAM_MAX:
+        raise ContentTooLong(f"a robot message takes at most {_PARAM_MAX} bytes")
+    body: Json = {"robotCode": api.client_id, "msgKey": "sampleMarkdown", "msgParam": param}
+    if message.chat.kind == "group":
+        body["openConversationId"] = message.chat.id
+        path = _GROUP
+    else:
+        body["userIds"] = [message.sender.staff_id]
+        path = _SINGLE
+    got = await api.call(
+        "POST", path, body, rank=Rank.CREATE, corp_id=message.corp_id, patient=True
+    )
+    # HTTP is 200 also when nobody gets it (§6).
+    if got.get("flowControlledStaffIdList"):
+        raise Throttled("DingTalk limits how much this person may be sent")
+    if got.get("invalidStaffIdList"):
+        raise Undeliverable("DingTalk does not know this person's staffId")

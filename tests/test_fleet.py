@@ -1,0 +1,119 @@
+"""Threads: one per bot, restarted when dead, ended by one deadline."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+import pytest
+
+from dod import fleet as fleet_module
+from dod.bridge.bot import Bot
+from dod.config.spec import BotSpec, Config
+from dod.fleet import Fleet
+from tests.fakes import FakeChannel, MemoryStore, ScriptedApp
+from tests.scene import HELLO, SPEC, FakeMeter
+
+pytestmark = pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
+SPECS = tuple(
+    replace(SPEC, name=name, dingtalk_app_client_id=f"ding-{name}") for name in ("a", "b", "c")
+)
+
+
+class Builder:
+    """Builds bots with fake neighbours and remembers where."""
+
+    def __init__(self) -> None:
+        self.channels: dict[str, list[FakeChannel]] = {}
+        self.threads: dict[str, str] = {}
+        self.broken: set[str] = set()
+
+    def __call__(self, spec: BotSpec) -> Bot:
+        self.threads[spec.name] = threading.current_thread().name
+        if spec.name in self.broken:
+            raise ValueError("no such thing")
+        channel = FakeChannel()
+        self.channels.setdefault(spec.name, []).append(channel)
+        return Bot(
+            spec,
+            store=MemoryStore(),
+            channel=channel,
+            app=ScriptedApp(HELLO),
+            meter=FakeMeter("balanced"),
+            config=Config,
+        )
+
+
+def wait(condition: Callable[[], object], fleet: Fleet) -> None:
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline, fleet.snapshots()
+        fleet.check()
+        time.sleep(0.01)
+
+
+@contextmanager
+def running(*specs: BotSpec) -> Iterator[tuple[Fleet, Builder]]:
+    builder = Builder()
+    fleet = Fleet(builder)
+    fleet.apply(Config(bots=specs))
+    try:
+        yield fleet, builder
+    finally:
+        assert fleet.drain(time.monotonic() + 10)
+
+
+def states(fleet: Fleet) -> dict[str, str]:
+    return {bot.name: bot.state for bot in fleet.snapshots()}
+
+
+def test_each_bot_has_a_thread_of_its_own() -> None:
+    with running(*SPECS) as (fleet, builder):
+        wait(lambda: set(states(fleet).values()) == {"connected"}, fleet)
+        assert sorted(builder.threads.values()) == ["bot a", "bot b", "bot c"]
+        assert fleet.beats
+    assert set(states(fleet).values()) == {"stopped"}
+
+
+def test_a_disabled_bot_is_shown_but_not_run() -> None:
+    with running(SPECS[0], replace(SPECS[1], enabled=False)) as (fleet, builder):
+        wait(lambda: states(fleet)["a"] == "connected", fleet)
+        assert "b" not in builder.threads
+        assert [bot.verdict for bot in fleet.snapshots()] == ["running", "disabled"]
+
+
+def test_a_crash_hurts_one_bot_and_is_mended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fleet_module, "FIRST_RESTART", 0.02)
+    builder = Builder()
+    builder.broken.add("b")
+    fleet = Fleet(builder)
+    fleet.apply(Config(bots=SPECS))
+    try:
+        wait(lambda: states(fleet)["b"] == "dead", fleet)
+        wait(lambda: states(fleet)["a"] == "connected", fleet)
+        error = next(bot.last_error for bot in fleet.snapshots() if bot.name == "b")
+        assert "ValueError" in error
+        assert "no such thing" not in error
+        builder.broken.clear()
+        wait(lambda: states(fleet)["b"] == "connected", fleet)
+        assert len(builder.channels["a"]) == 1
+    finally:
+        assert fleet.drain(time.monotonic() + 10)
+
+
+def test_restarts_back_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fleet_module, "FIRST_RESTART", 0.02)
+    builder = Builder()
+    builder.broken.add("a")
+    fleet = Fleet(builder)
+    fleet.apply(Config(bots=SPECS[:1]))
+    wait(lambda: fleet._posts["a"].crashes >= 4, fleet)
+    assert fleet._posts["a"].restart_at - time.monotonic() > 0.05
+    fleet.drain(time.monotonic() + 1)
+
+
+def test_drain_before_the_loop_is_there_is_not_lost() -> None:
+    fleet = Fleet(Builder())
+    fleet.apply(Config(bots=SPECS))
+    assert fleet.drain(time.monotonic() + 10)
