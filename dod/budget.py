@@ -6,13 +6,16 @@ The counts are dod's own; other apps of the organisation are not seen, hence ``e
 """
 
 import asyncio
+import logging
 import threading
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import datetime, timedelta, timezone
 from typing import Literal, NamedTuple
 
 from dod.ports import Json, Store
+
+log = logging.getLogger(__name__)
 
 Pace = Literal["balanced", "economical", "final", "webhook"]
 
@@ -21,9 +24,9 @@ CHINA = timezone(timedelta(hours=8))
 PREFIX = "budget/"
 KEPT = 62 * 86400.0  # seconds a month's record outlives its last change
 
-# How far the spent share of the quota may run ahead of the elapsed share of the month. Balanced is
-# at most 9 calls per answer and economical about 5, so 25 % of the quota is where even economical
-# would not last the month; final (2 or 3) is the least that still shows a card.
+# How far the spent share of the quota may run ahead of the elapsed share of the month. Of 5,000
+# calls: up to 500 ahead an answer may cost 9 or more (balanced), up to 1,250 ahead about 4
+# (economical), beyond that 2 or 3 (final), the least that still shows a card.
 BALANCED_LEAD = 0.10
 ECONOMICAL_LEAD = 0.25
 # The last 2 % (100 calls of 5,000) are for finishing cards that are open already.
@@ -81,66 +84,66 @@ class Ledger:
     """All bots' counts, also those of bots that have left the file. One per process.
 
     Thread: any. Readers take no lock: they look up totals that writers replace as a whole.
-    ``monthly_calls`` is the limit, 0 for none; the main thread may set it at any time.
+    ``now``: epoch seconds; ``ticks``: a clock that never jumps.
     """
 
     def __init__(
         self,
-        monthly_calls: int = 5000,
+        store: Store,
         *,
         now: Callable[[], float] = time.time,
         ticks: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.monthly_calls = monthly_calls
+        self.store = store
         self.now = now
         self._ticks = ticks
         self._lock = threading.Lock()
         self._cells: dict[Cell, Count] = {}
         self._corps: dict[tuple[str, str], Count] = {}  # (month, corp id)
         self._bots: dict[tuple[str, str], Count] = {}  # (month, bot)
-        self._read: set[str] = set()  # keys whose value on disk is part of the counts
+        self._known: set[str] = set()  # keys whose value on disk is part of the counts
         self._exhausted: dict[str, float] = {}  # corp id: until, in ticks
+
+    def meter(self, bot: str, limit: Callable[[], int], *, write_after: float = 1.0) -> "Meter":
+        """The counter of the bot with client id ``bot``; ``limit``: calls a month, 0 for none."""
+        return Meter(self, bot, limit, write_after=write_after)
 
     def spent(self, corp_id: str, now: float | None = None) -> int:
         """Calls of the organisation in the month of ``now``, by all bots."""
-        return self._corps.get((self._month(now), corp_id), Count()).calls
+        return self._of_corp(corp_id, now).calls
 
     def pushed(self, corp_id: str, now: float | None = None) -> int:
-        """Pushes to the organisation's bots in the month of ``now``."""
-        return self._corps.get((self._month(now), corp_id), Count()).pushes
+        """Pushes to and webhook messages of the organisation's bots in the month of ``now``."""
+        return self._of_corp(corp_id, now).pushes
 
     def of_bot(self, bot: str, now: float | None = None) -> Count:
         """One bot's counts in the month of ``now``, over all organisations."""
-        return self._bots.get((self._month(now), bot), Count())
-
-    def pace(self, corp_id: str, now: float | None = None) -> Pace:
-        """The pace the organisation's month allows at ``now``."""
-        if self._exhausted.get(corp_id, float("-inf")) > self._ticks():
-            return "webhook"
-        when = self.now() if now is None else now
-        return pace(self.spent(corp_id, when), self.monthly_calls, elapsed(when))
+        return self._bots.get((month(self.now() if now is None else now), bot), Count())
 
     def exhausted(self, corp_id: str) -> None:
         """DingTalk itself said so: nothing but the webhook for an hour, then one more try."""
         self._exhausted[corp_id] = self._ticks() + EXHAUSTED_FOR
+
+    def is_exhausted(self, corp_id: str) -> bool:
+        return self._ticks() < self._exhausted.get(corp_id, float("-inf"))
 
     def count(self, cell: Cell, more: Count) -> None:
         with self._lock:
             self._count(cell, more)
 
     def take_in(self, items: list[tuple[str, Json]]) -> None:
-        """Add what the store holds, each key once per process. Unreadable records are left out."""
+        """Add what the store holds, each key once per process. Strange records are left out."""
         with self._lock:
             for key, value in items:
                 found = _cell(key, value)
-                if found is not None and key not in self._read:
-                    self._read.add(key)
+                if found is not None and key not in self._known:
+                    self._known.add(key)
                     self._count(*found)
 
     def record(self, cell: Cell) -> Json:
         """What is to be written for ``cell``; what is on disk for it is ours from here on."""
         with self._lock:
-            self._read.add(cell.key)
+            self._known.add(cell.key)
             return {**cell._asdict(), **self._cells.get(cell, Count())._asdict()}
 
     def _count(self, cell: Cell, more: Count) -> None:
@@ -149,60 +152,67 @@ class Ledger:
         self._corps[corp] = self._corps.get(corp, Count()).plus(more)
         self._bots[bot] = self._bots.get(bot, Count()).plus(more)
 
-    def _month(self, now: float | None) -> str:
-        return month(self.now() if now is None else now)
+    def _of_corp(self, corp_id: str, now: float | None) -> Count:
+        return self._corps.get((month(self.now() if now is None else now), corp_id), Count())
 
 
 class Meter:
-    """One bot's counter; ``bot`` is its client id, and it alone writes that bot's records.
+    """One bot's counter, and the only writer of that bot's records.
 
     Lifecycle: ``load`` → ``spend``, ``push`` … → ``flush``. Thread: the bot's loop, except for the
     two properties. ``kill -9`` loses at most ``write_after`` seconds of counts, and a write's time.
     """
 
-    def __init__(self, ledger: Ledger, store: Store, bot: str, *, write_after: float = 1.0) -> None:
+    def __init__(
+        self, ledger: Ledger, bot: str, limit: Callable[[], int], *, write_after: float = 1.0
+    ) -> None:
         self._ledger = ledger
-        self._store = store
         self._bot = bot
+        self._limit = limit
         self._write_after = write_after
+        self._ahead = 0.0  # seconds DingTalk's clock, as last seen, is ahead of the local one
         self._changed: set[Cell] = set()
         self._writing: asyncio.Task[None] | None = None
         self._soon: asyncio.TimerHandle | None = None
         self._loaded = False
 
     async def load(self) -> None:
-        """Read what all bots have spent before this process began. Before that nothing is written:
-        it would replace the earlier count.
+        """Read what all bots had spent before this process began.
+
+        Until then nothing is written: it would replace the earlier count.
         """
-        self._ledger.take_in(await self._store.items(PREFIX))
+        self._ledger.take_in(await self._ledger.store.items(PREFIX))
         self._loaded = True
         self._write_soon()
 
-    def spend(self, corp_id: str, calls: int = 1, *, now: float | None = None) -> None:
-        """Count API calls. Never waits. ``now``: epoch seconds, by DingTalk's clock if known."""
-        self._count(corp_id, Count(calls=calls), now)
+    def spend(self, corp_id: str, calls: int = 1) -> None:
+        """Count API calls. Never waits."""
+        self._count(corp_id, Count(calls=calls))
 
-    def push(self, corp_id: str, *, now: float | None = None) -> None:
+    def push(self, corp_id: str) -> None:
         """Count one message pushed to the bot, or sent by its webhook. Never waits."""
-        self._count(corp_id, Count(pushes=1), now)
+        self._count(corp_id, Count(pushes=1))
 
     def exhausted(self, corp_id: str) -> None:
-        """DingTalk answered that the month's calls are used up."""
+        """DingTalk answered that the month's calls are used up: webhook only, for an hour."""
         self._ledger.exhausted(corp_id)
 
-    def pace(self, corp_id: str, now: float | None = None) -> Pace:
-        """How freely this bot may call for that organisation now."""
-        return self._ledger.pace(corp_id, now)
+    def pace(self, corp_id: str, now: float) -> Pace:
+        """How freely this bot may call for that organisation; ``now`` by DingTalk's clock."""
+        self._ahead = now - self._ledger.now()
+        if self._ledger.is_exhausted(corp_id):
+            return "webhook"
+        return pace(self._ledger.spent(corp_id, now), self._limit(), elapsed(now))
 
     @property
     def calls_this_month(self) -> int:
         """Thread: any."""
-        return self._ledger.of_bot(self._bot).calls
+        return self._ledger.of_bot(self._bot, self._now()).calls
 
     @property
     def pushes_this_month(self) -> int:
         """Thread: any."""
-        return self._ledger.of_bot(self._bot).pushes
+        return self._ledger.of_bot(self._bot, self._now()).pushes
 
     async def flush(self) -> None:
         """Return when everything counted so far has been given to the store. May be repeated."""
@@ -210,11 +220,14 @@ class Meter:
             self._soon.cancel()
             self._soon = None
         if self._writing is not None:
-            await self._writing
+            await asyncio.wait([self._writing])
         await self._write()
 
-    def _count(self, corp_id: str, more: Count, now: float | None) -> None:
-        cell = Cell(month(self._ledger.now() if now is None else now), corp_id, self._bot)
+    def _now(self) -> float:
+        return self._ledger.now() + self._ahead
+
+    def _count(self, corp_id: str, more: Count) -> None:
+        cell = Cell(month(self._now()), corp_id, self._bot)
         self._ledger.count(cell, more)
         self._changed.add(cell)
         self._write_soon()
@@ -231,21 +244,27 @@ class Meter:
 
     def _end_writing(self, task: asyncio.Task[None]) -> None:
         self._writing = None
-        if not task.cancelled() and task.exception() is None:
-            self._write_soon()
+        if task.cancelled():
+            return
+        error = task.exception()
+        if error is not None:
+            log.warning("budget: bot=%s counts not written (%s)", self._bot, error)
+            return
+        self._write_soon()
 
     async def _write(self) -> None:
         while self._loaded and self._changed:
             cell = self._changed.pop()
-            await self._store.put(cell.key, self._ledger.record(cell), expire=KEPT)
+            try:
+                await self._ledger.store.put(cell.key, self._ledger.record(cell), expire=KEPT)
+            except BaseException:
+                self._changed.add(cell)
+                raise
 
 
 def _china(now: float) -> datetime:
-    """``now`` as China's clock shows it; a clock beyond all calendars is taken to its edge."""
-    try:
-        return datetime.fromtimestamp(now, CHINA)
-    except (OverflowError, ValueError, OSError):  # NaN, infinity, the year 10000
-        return datetime(2000 if now != now or now < 0 else 9000, 1, 1, tzinfo=UTC)  # noqa: PLR0124
+    # What no calendar knows (NaN, infinity, the year 10000) is taken to the nearest that one does.
+    return datetime.fromtimestamp(min(now, 250e9) if now > 0 else 0.0, CHINA)
 
 
 def _cell(key: str, value: Json) -> tuple[Cell, Count] | None:

@@ -202,7 +202,7 @@ def crashed_in_mid_answer() -> Scene:
         task = asyncio.create_task(scene.bot.run())
         await scene.say(message(1))
         await scene.until(lambda: scene.card(1).shown == "Half")
-        record = {}
+        record: dict[str, object] = {}
         while record.get("text") != "Half":
             await asyncio.sleep(0.002)
             record = await scene.store.get("claim/ding-it/msg-1") or {}

@@ -8,50 +8,48 @@ from pathlib import Path
 
 import pytest
 
-from dod.store.lock import Holder, Lock, hold
+from dod.store.lock import DataLock
 
 HOLD = (
     "import pathlib, sys, time\n"
-    "from dod.store.lock import hold\n"
-    "lock = hold(pathlib.Path(sys.argv[1]))\n"
-    "print(type(lock).__name__, flush=True)\n"
+    "from dod.store.lock import DataLock\n"
+    "lock = DataLock(pathlib.Path(sys.argv[1]))\n"
+    "print(lock.hold(), flush=True)\n"
     "time.sleep(60)\n"
 )
 
 
 def test_the_second_is_told_who_holds_it(tmp_path: Path) -> None:
-    first = hold(tmp_path / "data" / ".lock")
-    assert isinstance(first, Lock)
-    assert first.real
-    second = hold(tmp_path / "data" / ".lock")
-    assert isinstance(second, Holder)
-    assert second.text == f"pid {os.getpid()} on {os.uname().nodename}"
+    first, second = DataLock(tmp_path / "data"), DataLock(tmp_path / "data")
+    assert first.hold()
+    assert first.hold(), "holding it already"
+    assert first.held
+    assert not second.hold()
+    assert second.holder == f"pid {os.getpid()} on {os.uname().nodename}"
     first.release()
     first.release()
-    third = hold(tmp_path / "data" / ".lock")
-    assert isinstance(third, Lock)
-    third.release()
+    assert second.hold()
+    assert second.holder == ""
+    second.release()
 
 
 def test_kill_9_gives_it_back(tmp_path: Path) -> None:
-    path = tmp_path / ".lock"
+    lock = DataLock(tmp_path)
     with subprocess.Popen(
-        [sys.executable, "-c", HOLD, str(path)], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", HOLD, str(tmp_path)], stdout=subprocess.PIPE, text=True
     ) as other:
         assert other.stdout is not None
-        assert other.stdout.readline() == "Lock\n"
-        held = hold(path)
-        assert isinstance(held, Holder)
-        assert str(other.pid) in held.text
+        assert other.stdout.readline() == "True\n"
+        assert not lock.hold()
+        assert str(other.pid) in lock.holder
         other.send_signal(signal.SIGKILL)
         other.wait(30)
-    lock = hold(path)
-    assert isinstance(lock, Lock)
-    assert lock.real
+    assert lock.hold()
+    assert lock.held
     lock.release()
 
 
-def test_a_file_system_without_locks_is_warned_of(
+def test_a_file_system_without_locks_is_warned_of_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def refuse(descriptor: int, operation: int) -> None:
@@ -59,10 +57,11 @@ def test_a_file_system_without_locks_is_warned_of(
         raise OSError(errno.ENOLCK, "No locks available")
 
     monkeypatch.setattr(fcntl, "flock", refuse)
-    lock = hold(tmp_path / ".lock")
-    assert isinstance(lock, Lock)
-    assert not lock.real
-    assert "No locks available" in caplog.text
+    lock = DataLock(tmp_path)
+    assert lock.hold()
+    assert lock.hold()
+    assert not lock.held
+    assert caplog.text.count("No locks available") == 1
     lock.release()
 
 
@@ -70,17 +69,16 @@ def test_a_folder_that_cannot_be_had_is_warned_of(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "file").touch()
-    lock = hold(tmp_path / "file" / ".lock")
-    assert isinstance(lock, Lock)
-    assert not lock.real
-    assert "running without a lock" in caplog.text
+    lock = DataLock(tmp_path / "file")
+    assert lock.hold()
+    assert not lock.held
+    assert "running without" in caplog.text
 
 
 def test_another_users_file_can_be_locked_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = tmp_path / ".lock"
-    path.touch()
+    (tmp_path / ".lock").touch()
     real_open = os.open
 
     def only_reading(file: Path, flags: int, mode: int = 0o777) -> int:
@@ -89,8 +87,8 @@ def test_another_users_file_can_be_locked_too(
         return real_open(file, flags, mode)
 
     monkeypatch.setattr(os, "open", only_reading)
-    lock = hold(path)
-    assert isinstance(lock, Lock)
-    assert lock.real
-    assert isinstance(hold(path), Holder)
+    lock = DataLock(tmp_path)
+    assert lock.hold()
+    assert lock.held
+    assert not DataLock(tmp_path).hold()
     lock.release()

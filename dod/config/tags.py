@@ -10,7 +10,7 @@ from collections.abc import Mapping as Environ
 from dataclasses import replace
 from pathlib import Path
 
-from dod.config.document import Entry, Mapping, Node, Odd, Scalar, Sequence, parse
+from dod.config.document import Entry, Mapping, Node, Scalar, Sequence, parse
 from dod.config.files import Files
 from dod.config.masking import looks_secret
 from dod.config.problems import Report
@@ -18,7 +18,8 @@ from dod.config.source import Remark, Source
 from dod.logs import MASK
 
 RUN_SECRETS = Path("/run/secrets")
-MAX_INCLUDES = 5
+MAX_DEPTH = 5
+MAX_INCLUDES = 200  # in all: five levels of ten files each would be 100,000
 TAGS = ("!secret", "!env_var", "!include")
 _NAME = re.compile(r"[\w][\w.-]{0,99}")
 
@@ -41,6 +42,7 @@ class Tags:
         self._run_secrets = run_secrets
         self._secrets: dict[str, Scalar] = {}
         self._secrets_fault: Remark | None = None
+        self._included = 0
 
     def read_secrets(self) -> None:
         """Read secrets.yaml, even if nothing refers to it: its values must never be shown."""
@@ -135,19 +137,21 @@ class Tags:
     def _include(self, node: Scalar, name: str, chain: tuple[Path, ...]) -> Node:
         if not name:
             return _fault(node, wants_word("!include"))
+        # The path as written is what is watched; where its links lead decides what is allowed.
+        path = chain[-1].parent / name
         try:
-            path = (chain[-1].parent / name).resolve()
-            folder = self._files.folder.resolve()
+            real, folder = path.resolve(), self._files.folder.resolve()
+            passed = [it.resolve() for it in chain]
         except (OSError, ValueError, RuntimeError):
             return _fault(node, no_file(name))
-        if not path.is_relative_to(folder):
+        if not real.is_relative_to(folder):
             return _fault(node, outside(name))
-        if path in chain:
-            names = " → ".join(it.name for it in (*chain, path))
-            return _fault(node, cycle(names))
-        if len(chain) > MAX_INCLUDES:
+        if real in passed:
+            return _fault(node, cycle(" → ".join(it.name for it in (*chain, path))))
+        self._included += 1
+        if len(chain) > MAX_DEPTH or self._included > MAX_INCLUDES:
             return _fault(node, TOO_DEEP)
-        source = self._files.read(path, file=path.relative_to(folder).as_posix())
+        source = self._files.read(path)
         if source is None:
             return _fault(node, no_file(name))
         if isinstance(source, Remark):
@@ -177,8 +181,8 @@ SECRETS_SHAPE = Remark(
     'name: "…"',
 )
 TOO_DEEP = Remark(
-    f"!include 嵌套超过 {MAX_INCLUDES} 层。",
-    f"!include is nested more than {MAX_INCLUDES} levels deep.",
+    f"!include 太多：最多嵌套 {MAX_DEPTH} 层、一共 {MAX_INCLUDES} 个。",
+    f"Too many !include: at most {MAX_DEPTH} levels deep and {MAX_INCLUDES} in all.",
 )
 EXAMPLES = {
     "!secret": "!secret it_dify_key",
@@ -274,4 +278,4 @@ def empty(file: str) -> Remark:
     return Remark(f"{file} 是空的。", f"{file} is empty.")
 
 
-__all__ = ["RUN_SECRETS", "TAGS", "Odd", "Tags", "nearest"]
+__all__ = ["RUN_SECRETS", "TAGS", "Tags", "nearest"]

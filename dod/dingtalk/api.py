@@ -79,9 +79,9 @@ class AccessToken:
                 return self._value
             if self._failure is not None and self._fetches > seen:
                 raise self._failure
+            self._failure = None
             try:
                 self._value, life = await self._fetch()
-                self._failure = None
             except DingTalkError as error:
                 self._failure = error
                 raise

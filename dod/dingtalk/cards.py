@@ -37,6 +37,7 @@ class AICard:
         self._style = style
         self._id = digest(api.client_id, message.id, str(n))
         self._opened = False
+        self._maybe_ended = False  # the answer to its ending was lost
         self._undeliverable: Undeliverable | None = None
 
     @property
@@ -140,26 +141,24 @@ class AICard:
         self, text: str, guid: str, *, is_finalize: bool = False, is_error: bool = False
     ) -> None:
         """Write the last text. A call whose answer was lost is repeated with the same ``guid``."""
-        lost = False
 
         async def once() -> None:
-            nonlocal lost
             try:
                 await self._stream(
                     text, guid, rank=Rank.CLOSE, is_finalize=is_finalize, is_error=is_error
                 )
             except DingTalkBusy:
-                lost = True
+                self._maybe_ended = True
                 raise
             except DingTalkError as error:
-                if not self._says_ended(error, again=lost or not self._opened):
+                if not self._says_ended(error):
                     raise
                 log.debug("card %s had ended before: %s", self._id, error)
 
         await self._twice(once)
+        self._maybe_ended = True
 
-    @staticmethod
-    def _says_ended(error: DingTalkError, *, again: bool) -> bool:
+    def _says_ended(self, error: DingTalkError) -> bool:
         """Whether a refusal means that this very ending has been done before.
 
         Nobody documents that answer (dingtalk-protocol §11). When the same ending may have arrived
@@ -171,7 +170,8 @@ class AICard:
         code = error.code.lower()
         if code.startswith("param.stream") or "unsafe" in code:
             return False
-        return again or "finaliz" in error.detail.lower()
+        may_have_ended = self._maybe_ended or not self._opened
+        return may_have_ended or "finaliz" in error.detail.lower()
 
     async def _put_finished(self, text: str) -> None:
         """Set the public template's flow status by hand, as DingTalk's own connector does."""

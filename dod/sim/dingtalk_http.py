@@ -80,7 +80,7 @@ class Http:
         return self._dated(answer)
 
     def _dated(self, response: web.Response) -> web.Response:
-        """aiohttp dates by the local clock; DingTalk's may be another."""
+        """Date it by DingTalk's clock: aiohttp takes the local one; DingTalk's may be another."""
         if self.faults.clock_ahead:
             now = time.gmtime(time.time() + self.faults.clock_ahead)
             response.headers["Date"] = time.strftime("%a, %d %b %Y %H:%M:%S GMT", now)

@@ -215,7 +215,7 @@ class SimEvent(NamedTuple):
     """Something changed. ``kind`` tells what ``subject`` is.
 
     message, push, ack: SimMessage. press: SimPress. card: SimCard. reply: SimReply. connection:
-    SimConnection, opened, closed or heard of. call: (client id, API, "" or the code of its refusal).
+    SimConnection, opened, closed or heard of. call: (client id, API, "" or the refusal's code).
     """
 
     kind: Literal["message", "push", "ack", "press", "card", "reply", "connection", "call"]

@@ -9,28 +9,52 @@ import logging
 import os
 import socket
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Holder:
-    """Who else holds the lock: ``text`` as that process wrote it, e.g. ``pid 7 on nas``."""
+class DataLock:
+    """The lock on a data folder. Lifecycle: ``hold`` until it is True → ``release``.
 
-    text: str
+    ``holder`` says who else has it, as that process wrote it (``pid 7 on nas``), else it is empty.
+    """
 
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / ".lock"
+        self._descriptor: int | None = None
+        self._warned = False
+        self.holder = ""
 
-class Lock:
-    """Held until ``release`` or the end of the process. ``real``: False when none could be had."""
+    def hold(self) -> bool:
+        """False only while another process holds it. Never waits, never raises; may be repeated.
 
-    def __init__(self, descriptor: int | None) -> None:
+        Where no lock can be had (a file system without, a folder that cannot be written) this
+        warns and is True: one process is the normal case.
+        """
+        if self._descriptor is not None:
+            return True
+        self.holder = ""
+        try:
+            descriptor = _open(self._path)
+        except OSError as error:
+            self._warn(error)
+            return True
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            held = error.errno in {errno.EWOULDBLOCK, errno.EAGAIN}
+            if held:
+                self.holder = _read(descriptor) or "another process"
+            else:
+                self._warn(error)
+            os.close(descriptor)
+            return not held
+        with suppress(OSError):  # the name is a courtesy: a full or read-only disk may refuse it
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"pid {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
         self._descriptor = descriptor
-
-    @property
-    def real(self) -> bool:
-        return self._descriptor is not None
+        return True
 
     def release(self) -> None:
         """Idempotent. The file stays: removing it would let two processes lock two files."""
@@ -38,32 +62,15 @@ class Lock:
         if descriptor is not None:
             os.close(descriptor)
 
+    @property
+    def held(self) -> bool:
+        """This process really has it; False also where no lock can be had."""
+        return self._descriptor is not None
 
-def hold(path: Path) -> Lock | Holder:
-    """Lock the file ``path``, or say who holds it. Never waits, never raises.
-
-    Only EWOULDBLOCK means held. A file system without locks, or a folder that cannot be written,
-    is warned of and gives a ``Lock`` that is not ``real``: one process is the normal case.
-    """
-    try:
-        descriptor = _open(path)
-    except OSError as error:
-        log.warning("lock: cannot open %s (%s); running without a lock", path, error.strerror)
-        return Lock(None)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        held = error.errno in {errno.EWOULDBLOCK, errno.EAGAIN}
-        text = _read(descriptor) if held else ""
-        os.close(descriptor)
-        if held:
-            return Holder(text or "another process")
-        log.warning("lock: cannot lock %s (%s); running without a lock", path, error.strerror)
-        return Lock(None)
-    with suppress(OSError):  # the name is a courtesy: a full or read-only disk may refuse it
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"pid {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
-    return Lock(descriptor)
+    def _warn(self, error: OSError) -> None:
+        if not self._warned:
+            log.warning("lock: cannot lock %s (%s); running without", self._path, error.strerror)
+        self._warned = True
 
 
 def _open(path: Path) -> int:

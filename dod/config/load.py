@@ -1,0 +1,289 @@
+"""Files → ``Loaded``: the accepted bots, everything that is wrong, and which files were looked at.
+
+One code path for start, reload and ``dod check``. Never raises for anything a file may contain.
+"""
+
+from collections.abc import Mapping as Map
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from dod import logs
+from dod.config.bots import config_of, read_bots, usable_defaults
+from dod.config.document import Mapping, Node, Scalar, Sequence, parse
+from dod.config.environment import Environment, read_dotenv, read_environment, together
+from dod.config.files import Files, unreadable
+from dod.config.masking import Mask
+from dod.config.problems import Problem, Report
+from dod.config.schema import Checked, check, key_names, slip_in
+from dod.config.source import Place, Remark, Source
+from dod.config.spec import Config, Language
+from dod.config.tags import RUN_SECRETS, Tags
+
+Verdict = Literal["accepted", "partly", "rejected", "waiting"]
+NAMES = ("bots.yaml", ".bots.yaml")
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What one look at the files gave.
+
+    ``config`` is None when nothing of the file may be used (``rejected``: it does not parse, or
+    none of its bots is right; ``waiting``: there is nothing to read yet). ``rejected`` names the
+    bots that are left out; one without a name of its own is ``#2`` by its position. ``files``: all
+    that were looked for, absent ones too. ``unresolved``: by bot, see ``bots.Tagged``.
+    """
+
+    file: str
+    config: Config | None
+    problems: tuple[Problem, ...]
+    files: tuple[Path, ...]
+    rejected: tuple[str, ...]
+    verdict: Verdict
+    unresolved: Map[str, dict[str, Any]] = field(default_factory=dict, repr=False)
+    language: Language = "auto"
+    environment: Environment = Environment()
+
+    @property
+    def accepted(self) -> tuple[str, ...]:
+        return tuple(bot.name for bot in self.config.bots) if self.config else ()
+
+
+def load(folder: Path, environ: Map[str, str], *, run_secrets: Path = RUN_SECRETS) -> Loaded:
+    """Read ``bots.yaml``, else ``.bots.yaml``, of ``folder``."""
+    return _Load(folder, environ, run_secrets).run([folder / name for name in NAMES])
+
+
+def load_file(path: Path, environ: Map[str, str], *, run_secrets: Path = RUN_SECRETS) -> Loaded:
+    """Read exactly ``path``; its neighbours are ``secrets.yaml`` and ``.env``."""
+    return _Load(path.parent, environ, run_secrets).run([path])
+
+
+def load_text(
+    data: bytes | str,
+    environ: Map[str, str],
+    *,
+    folder: Path,
+    name: str = "-",
+    run_secrets: Path = RUN_SECRETS,
+) -> Loaded:
+    """Read ``data`` as if it were the file ``name`` of ``folder``."""
+    given = {folder / name: data.encode() if isinstance(data, str) else data}
+    return _Load(folder, environ, run_secrets, given).run([folder / name])
+
+
+class _Load:
+    """One load: lives for one call of ``run``."""
+
+    def __init__(
+        self,
+        folder: Path,
+        environ: Map[str, str],
+        run_secrets: Path,
+        given: dict[Path, bytes] | None = None,
+    ) -> None:
+        self._folder = folder
+        self._environ = environ
+        self._report = Report(Mask(*key_names()))
+        self._files = Files(folder, self._report, given)
+        self._given = given or {}
+        self._run_secrets = run_secrets
+        self._environment = Environment()
+        self._language: Language = "auto"
+        self._shown = ""
+
+    def run(self, paths: list[Path]) -> Loaded:
+        source = self._first(paths)
+        dotenv = self._files.read(self._folder / ".env")
+        variables = read_dotenv(dotenv, self._report) if isinstance(dotenv, Source) else {}
+        if isinstance(dotenv, Remark):
+            self._report.warn(Source(".env", "").at(1, 1), dotenv)
+        self._environment = read_environment(self._environ, variables, self._report)
+        self._language = self._environment.lang
+        tags = Tags(
+            self._files, self._report, together(self._environ, variables), self._run_secrets
+        )
+        tags.read_secrets()
+        if not isinstance(source, Source):
+            return self._nothing(paths[0].name, source or self._absent(paths))
+        parsed = parse(source)
+        for place, remark in parsed.remarks:
+            self._report.error(place, remark)
+        if parsed.sound and (parsed.root is None or _hollow(parsed.root)):
+            return self._nothing("", EMPTY, source)
+        if parsed.root is None:
+            return self._end("rejected")
+        root = tags.resolve(parsed.root, (self._folder / self._shown,))
+        return self._read(root, sound=parsed.sound)
+
+    def _first(self, paths: list[Path]) -> Source | Remark | None:
+        for path in paths:
+            source = self._files.read(path)
+            if source is not None:
+                self._shown = path.name
+                return source
+        return None
+
+    def _absent(self, paths: list[Path]) -> Remark:
+        try:
+            there = self._folder.is_dir()
+        except OSError as exc:
+            return unreadable(str(self._folder), exc)
+        return no_file(paths[0].name) if there else NO_FOLDER
+
+    def _nothing(self, file: str, remark: Remark, source: Source | None = None) -> Loaded:
+        place = (source or Source(file, "")).at(1, 1)
+        self._report.error(place, remark)
+        huge = "太大" in remark.zh
+        return self._end("rejected" if huge else "waiting")
+
+    def _read(self, root: Node, *, sound: bool) -> Loaded:
+        """The root node of a file that parses, or that could be repaired well enough to go on."""
+        if not isinstance(root, Mapping):
+            self._complain_root(root)
+            return self._end("rejected")
+        top = check(root, "top")
+        self._report.mask.learn(*top.secrets)
+        for finding in top.findings:
+            tell = self._report.warn if finding.warning else self._report.error
+            tell(finding.place, finding.remark)
+        defaults = self._defaults(root)
+        nodes = self._bots(root)
+        if nodes is None:
+            return self._end("rejected")
+        bots = read_bots(nodes, defaults, self._environment, self._report)
+        specs = tuple(bot.spec for bot in bots if bot.spec)
+        rejected = tuple(bot.label for bot in bots if not bot.spec)
+        if not sound or (rejected and not specs):
+            return self._end("rejected", rejected=rejected if sound else ())
+        config = config_of(top, specs)
+        logs.hide(*self._report.mask.known)
+        if config.language != "auto":
+            self._language = config.language
+        return self._end(
+            "partly" if self._report.failed else "accepted",
+            config,
+            rejected,
+            {bot.spec.name: dict(bot.unresolved) for bot in bots if bot.spec},
+        )
+
+    def _complain_root(self, root: Node) -> None:
+        if isinstance(root, Scalar) and root.fault:
+            self._report.error(root.place, root.fault)
+        elif slip := slip_in(root):
+            self._report.error(slip.place, slip.remark)
+        else:
+            self._report.error(root.place, NO_ROOT)
+
+    def _defaults(self, root: Mapping) -> Mapping | None:
+        entry = root.entries.get("defaults")
+        if not entry:
+            return None
+        if not isinstance(entry.node, Mapping):
+            whole = Mapping(root.place, {"defaults": entry})
+            for finding in _check_one(whole).findings:
+                self._report.error(finding.place, finding.remark)
+            return None
+        checked = check(entry.node, "defaults")
+        for finding in checked.findings:
+            tell = self._report.warn if finding.warning else self._report.error
+            tell(finding.place, finding.remark)
+        return usable_defaults(entry.node, checked)
+
+    def _bots(self, root: Mapping) -> tuple[Node, ...] | None:
+        entry = root.entries.get("bots")
+        if not entry:
+            first = next(iter(root.entries.values()), None)
+            self._report.error(first.key if first else root.place, NO_BOTS)
+            return None
+        node = entry.node
+        if isinstance(node, Sequence):
+            if not node.items:
+                self._report.warn(entry.key, NO_BOT_YET)
+            return node.items
+        self._report.error(*_not_a_list(entry.key, node))
+        return None
+
+    def _end(
+        self,
+        verdict: Verdict,
+        config: Config | None = None,
+        rejected: tuple[str, ...] = (),
+        unresolved: Map[str, dict[str, Any]] | None = None,
+    ) -> Loaded:
+        files = tuple(path for path in self._files.looked_for if path not in self._given)
+        return Loaded(
+            self._shown,
+            config,
+            self._report.problems(),
+            files,
+            rejected,
+            verdict,
+            unresolved or {},
+            self._language,
+            self._environment,
+        )
+
+
+def _hollow(root: Node) -> bool:
+    return isinstance(root, Scalar) and root.value is None and not root.tag
+
+
+def _check_one(whole: Mapping) -> Checked:
+    from dod.config.schema import check_defaults_shape
+
+    return check_defaults_shape(whole)
+
+
+def _not_a_list(key: Place, node: Node) -> tuple[Place, Remark]:
+    if isinstance(node, Scalar):
+        if node.fault:
+            return node.place, node.fault
+        if node.value is None:
+            return key, BOTS_EMPTY
+        if slip := slip_in(node):
+            return slip.place, slip.remark
+    return node.place, BOTS_SHAPE
+
+
+# -- the sentences
+EMPTY = Remark(
+    "文件是空的（可能正在保存）；保留上一份配置。",
+    "The file is empty; keeping the last good configuration.",
+)
+NO_FOLDER = Remark(
+    "配置文件夹还不存在；请把它建好（或挂载到容器），里面放一个 bots.yaml。",
+    "The configuration folder does not exist; create or mount it and put a bots.yaml there.",
+)
+NO_ROOT = Remark(
+    "文件最外层应该是“bots:”，下面列出机器人。",
+    "The file must begin with 'bots:', with the bots listed below it.",
+    "bots:",
+)
+NO_BOTS = Remark(
+    "文件里没有 bots；请写“bots:”，下面列出机器人（一个都没有就写 bots: []）。",
+    "There is no 'bots' in this file; write 'bots:' and list the bots below it (none: bots: []).",
+    "bots: []",
+)
+BOTS_EMPTY = Remark(
+    "“bots” 后面是空的；一个机器人都不要就写 bots: []。",
+    "There is nothing after 'bots'; if you want no bot at all, write bots: [].",
+    "bots: []",
+)
+BOTS_SHAPE = Remark(
+    "“bots” 要写成列表：每个机器人以“- name: …”开头。",
+    "'bots' must be a list: each bot begins with '- name: …'.",
+    "- name: …",
+)
+NO_BOT_YET = Remark(
+    "bots 是空的，现在没有机器人在运行；加一个“- name: …”就会启动。",
+    "'bots' is empty, so no bot runs; add one that begins with '- name: …'.",
+    "- name: …",
+)
+
+
+def no_file(name: str) -> Remark:
+    return Remark(
+        f"配置文件夹里还没有 {name}；把它放进去，几秒内就会生效。",
+        f"There is no {name} in the configuration folder yet; put one there, it applies at once.",
+    )

@@ -1,0 +1,83 @@
+"""The unchanged ``dod run`` as a child process: its log, its restarts, its end."""
+
+import asyncio
+import contextlib
+import sys
+from collections.abc import Callable, Mapping
+
+_LINE = 1 << 22  # bytes; a longer log line would end the reading
+
+
+class Child:
+    """Lifecycle: ``run`` (a task) → ``stop`` → it returns. ``hurry`` makes the end sudden.
+
+    Thread: the demo's loop.
+    """
+
+    def __init__(
+        self,
+        environ: Mapping[str, str],
+        say: Callable[[str], None],
+        log: Callable[[str], None],
+        *,
+        pause: float = 1.0,
+    ) -> None:
+        """``say`` is for the demo's own words, ``log`` for the child's lines."""
+        self._environ = dict(environ)
+        self._say = say
+        self._log = log
+        self._pause = pause
+        self._stopping = asyncio.Event()
+        self._process: asyncio.subprocess.Process | None = None
+
+    async def run(self) -> None:
+        """Keep one child running until ``stop``; return when it has ended."""
+        while not self._stopping.is_set():
+            # A session of its own: the terminal's Ctrl+C reaches the demo only, which tells it.
+            self._process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "dod", "run"),
+                env=self._environ,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.STDOUT,
+                start_new_session=True,
+                limit=_LINE,
+            )
+            if self._stopping.is_set():
+                self._signal()
+            try:
+                status = await self._follow(self._process)
+            finally:  # the demo itself is failing: leave no orphan behind
+                if self._process.returncode is None:
+                    self._process.kill()
+            if self._stopping.is_set():
+                return
+            self._say(
+                f"dod run 意外结束（{status}），{self._pause:g} 秒后重新启动。\n"
+                f"dod run has ended unexpectedly ({status}); it starts again in {self._pause:g} s."
+            )
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), self._pause)
+
+    def stop(self) -> None:
+        """Tell the child to drain. A second call tells it again: at once."""
+        self._stopping.set()
+        self._signal()
+
+    def kill(self) -> None:
+        """End it now, whatever it does."""
+        self._stopping.set()
+        if self._process is not None and self._process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.kill()
+
+    def _signal(self) -> None:
+        if self._process is not None and self._process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.terminate()
+
+    async def _follow(self, process: asyncio.subprocess.Process) -> int:
+        if process.stdout is not None:
+            async for line in process.stdout:
+                self._log(line.decode("utf-8", "replace").rstrip("\r\n"))
+        return await process.wait()

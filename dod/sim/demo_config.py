@@ -1,0 +1,143 @@
+"""The demo's own folder: its first ``bots.yaml``, the child's environment, who the bots are."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from dod.config import load
+
+BOTS_YAML = """\
+# dod demo 的机器人。本文件只在不存在时生成一次，之后不会再被改写，退出后保留。
+# The demo's bots. Written once, when absent; never changed by the demo, and kept when it ends.
+#
+# 再加一个机器人：照着写一段（name 和 client id 不能重复）。演示里钉钉凭证可以随便填。
+# One more bot: write one more entry (with a name and client id of its own). In the demo any
+# DingTalk credentials will do.
+
+bots:
+  - name: 助手 Assistant
+    dingtalk_app_client_id: ding-demo-assistant
+    dingtalk_app_client_secret: demo-secret-assistant
+    # chatbot（含 Agent、Chatflow）| completion | workflow
+    # chatbot (agents and chatflows too) | completion | workflow
+    dify_app_type: chatbot
+    # 用 dod demo --dify-url 接真实的 Dify 时，取环境变量 DIFY_API_KEY；否则用模拟 Dify 的密钥。
+    # With dod demo --dify-url (a real Dify) the variable DIFY_API_KEY; else a simulated key.
+    dify_app_api_key: !env_var DIFY_API_KEY app-demo-assistant
+    # DifyAiCardBotHandler：在 AI 卡片上边写边显示；DifyMarkdownBotHandler：写完发一条消息。
+    # DifyAiCardBotHandler types on an AI card; DifyMarkdownBotHandler sends one message.
+    handler: DifyAiCardBotHandler
+
+  - name: 翻译 Translator
+    dingtalk_app_client_id: ding-demo-translator
+    dingtalk_app_client_secret: demo-secret-translator
+    dify_app_type: workflow
+    dify_app_api_key: !env_var DIFY_API_KEY app-demo-translator
+    handler: DifyAiCardBotHandler
+"""
+
+# What the person's own shell says about a real dod must not reach the simulated world.
+_OURS = ("DOD_", "DINGTALK_", "DIFY_")
+_WELCOME = {"DOD_LANG", "DOD_POLL_SECONDS", "DOD_DRAIN_SECONDS", "DOD_ON_BAD_CONFIG"}
+
+
+@dataclass(frozen=True)
+class DemoBot:
+    """What the simulated neighbours must know of a bot in ``bots.yaml``."""
+
+    name: str
+    client_id: str
+    client_secret: str = field(repr=False)
+    app_type: str
+    api_key: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Folder:
+    """``config`` and ``data`` below the demo's folder; ``make`` is safe to call again."""
+
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        return self.path / "config"
+
+    @property
+    def data(self) -> Path:
+        return self.path / "data"
+
+    @property
+    def file(self) -> Path:
+        """The file that dod takes: the original's name only when ours is absent."""
+        old = self.config / ".bots.yaml"
+        new = self.config / "bots.yaml"
+        return old if old.exists() and not new.exists() else new
+
+    def make(self) -> bool:
+        """Create what is absent; True if ``bots.yaml`` was written. Raises OSError."""
+        self.config.mkdir(parents=True, exist_ok=True)
+        self.data.mkdir(parents=True, exist_ok=True)
+        if self.file.exists():
+            return False
+        with self.file.open("x", encoding="utf-8") as file:
+            file.write(BOTS_YAML)
+        return True
+
+    def signature(self) -> tuple[tuple[str, int, int], ...]:
+        """Changes when a file of the configuration is saved."""
+        stats = []
+        for path in sorted(self.config.rglob("*")):
+            try:
+                stat = path.stat()
+            except OSError:  # saved by rename just now: it differs at the next look
+                continue
+            stats.append((str(path), stat.st_mtime_ns, stat.st_size))
+        return tuple(stats)
+
+    def bots(self, environ: Mapping[str, str]) -> tuple[list[DemoBot], str] | None:
+        """The valid bots and the status page's password; None for a file that does not parse."""
+        config = load(self.config, environ).config
+        if config is None:
+            return None
+        found = [
+            DemoBot(
+                spec.name,
+                spec.dingtalk_app_client_id,
+                spec.dingtalk_app_client_secret,
+                spec.dify_app_type,
+                spec.dify_app_api_key,
+            )
+            for spec in config.bots
+        ]
+        return found, config.web.password
+
+
+def child_environ(
+    environ: Mapping[str, str],
+    folder: Folder,
+    *,
+    dingtalk_url: str,
+    dify_url: str,
+    dify_key: str,
+    web_port: int,
+) -> dict[str, str]:
+    """The environment of ``dod run``; ``dify_key`` is empty for the simulated Dify."""
+    kept = {
+        name: value
+        for name, value in environ.items()
+        if not name.startswith(_OURS) or name in _WELCOME
+    }
+    ours = {
+        "DOD_CONFIG_DIR": str(folder.config),
+        "DOD_DATA_DIR": str(folder.data),
+        "DOD_WEB_LISTEN": f"127.0.0.1:{web_port}",
+        "DINGTALK_OPENAPI_ENDPOINT": dingtalk_url,
+        "DINGTALK_OAPI_ENDPOINT": dingtalk_url,
+        "DIFY_OPEN_API_URL": dify_url,
+        "PYTHONUNBUFFERED": "1",
+    }
+    for name in ("NO_PROXY", "no_proxy"):  # either may be the one that counts
+        ours[name] = ",".join(filter(None, (environ.get(name, ""), "127.0.0.1,localhost")))
+    if dify_key:
+        ours["DIFY_API_KEY"] = dify_key
+    return kept | ours

@@ -1,0 +1,162 @@
+"""The demo's web server: the chat page, its live events, and speaking.
+
+A local tool's guards: addresses and local names in Host (DNS rebinding), same-origin JSON for
+whatever speaks, a policy by which the page loads nothing from anywhere.
+"""
+
+import asyncio
+import contextlib
+import json
+import secrets
+from collections.abc import Awaitable, Callable
+from importlib import resources
+from urllib.parse import urlsplit
+
+from aiohttp import web
+
+from dod.sim.demo_chats import DemoChats
+from dod.web.server import host_allowed
+
+PORTS = 21  # the wished one and 20 more
+_GATHER = 0.05  # seconds; changes within are one event
+_SILENCE = 15.0  # seconds; then a comment, so that a gone browser is noticed
+_LONGEST = 6000  # characters of one message
+_HEADERS = {
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+}
+Answerer = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class DemoPage:
+    """Lifecycle: ``start`` → ``close`` (idempotent), which also ends the live events."""
+
+    def __init__(self, chats: DemoChats) -> None:
+        self._chats = chats
+        self._closing = asyncio.Event()
+        self._html = resources.files("dod.sim").joinpath("chat.html").read_text("utf-8")
+        app = web.Application(middlewares=[self._guard], client_max_size=1 << 16)
+        app.router.add_get("/", self._page)
+        app.router.add_get("/api/world", self._world)
+        app.router.add_get("/api/events", self._events)
+        app.router.add_post("/api/say", self._say)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+
+    async def start(self, host: str, port: int) -> int:
+        """Listen on ``port`` or, if taken, one of the 20 above it; returns it. Raises OSError."""
+        await self._runner.setup()
+        for wished in range(port, port + (PORTS if port else 1)):
+            try:
+                await web.TCPSite(self._runner, host, wished).start()
+            except OSError as error:
+                taken = error
+                continue
+            except OverflowError as error:  # beyond 65535
+                raise OSError(str(error)) from error
+            return int(self._runner.addresses[0][1])
+        raise taken
+
+    async def close(self) -> None:
+        self._closing.set()
+        await self._runner.cleanup()
+
+    @web.middleware
+    async def _guard(self, request: web.Request, handler: Answerer) -> web.StreamResponse:
+        host = request.headers.get("Host", "")
+        if not host_allowed(host, ()):
+            return _refuse(421, "请用 IP 或 localhost 访问。 Use an address or localhost.")
+        if request.method == "POST" and not _same_origin(request, host):
+            return _refuse(403, "只接受本页发出的请求。 Only requests of this page are taken.")
+        try:
+            response = await handler(request)
+        except web.HTTPException as refusal:
+            return _refuse(refusal.status, refusal.reason)
+        if not response.prepared:
+            response.headers.update(_HEADERS)
+        return response
+
+    async def _page(self, _: web.Request) -> web.Response:
+        nonce = secrets.token_urlsafe(16)
+        policy = (
+            f"default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; "
+            "connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; "
+            "frame-ancestors 'none'"
+        )
+        return web.Response(
+            text=self._html.replace("{{nonce}}", nonce),
+            content_type="text/html",
+            headers={"Content-Security-Policy": policy},
+        )
+
+    async def _world(self, _: web.Request) -> web.Response:
+        return _json(self._chats.since(0))
+
+    async def _say(self, request: web.Request) -> web.Response:
+        try:
+            body = await request.json()
+            chat, person, text = body["chat"], body["person"], body["text"]
+        except (ValueError, KeyError, TypeError):
+            return _refuse(400, "chat, person, text")
+        if not all(isinstance(value, str) for value in (chat, person, text)) or not text.strip():
+            return _refuse(400, "chat, person, text")
+        if len(text) > _LONGEST:
+            return _refuse(413, f"最多 {_LONGEST} 字。 At most {_LONGEST} characters.")
+        try:
+            names = await self._chats.say(chat, person, text.strip())
+        except LookupError:
+            return _refuse(404, "没有这个会话或人。 No such chat or person.")
+        return _json({"to": names})
+
+    async def _events(self, request: web.Request) -> web.StreamResponse:
+        """Server-sent events: first everything, then what changed, gathered."""
+        response = web.StreamResponse(
+            headers={**_HEADERS, "Content-Type": "text/event-stream; charset=utf-8"}
+        )
+        await response.prepare(request)
+        seen = 0
+        with contextlib.suppress(ConnectionError):
+            while not self._closing.is_set():
+                news = self._chats.since(seen)
+                kind = "news" if seen else "world"
+                data = json.dumps(news, ensure_ascii=False)
+                await response.write(f"event: {kind}\ndata: {data}\n\n".encode())
+                seen = news["version"]
+                while not await self._until_newer(seen) and not self._closing.is_set():
+                    await response.write(b": still here\n\n")
+                await asyncio.sleep(_GATHER)
+        return response
+
+    async def _until_newer(self, version: int) -> bool:
+        """False: nothing happened for a while, or the page is closing."""
+        news = asyncio.ensure_future(self._chats.changed(version))
+        closing = asyncio.ensure_future(self._closing.wait())
+        try:
+            await asyncio.wait(
+                (news, closing), timeout=_SILENCE, return_when=asyncio.FIRST_COMPLETED
+            )
+            return news.done()
+        finally:
+            news.cancel()
+            closing.cancel()
+
+
+def _same_origin(request: web.Request, host: str) -> bool:
+    """JSON (no form can send it unasked), and from a page of ours if a browser sent it."""
+    origin = request.headers.get("Origin")
+    site = request.headers.get("Sec-Fetch-Site", "same-origin")
+    return (
+        request.content_type == "application/json"
+        and site == "same-origin"
+        and (origin is None or urlsplit(origin).netloc == host)
+    )
+
+
+def _json(value: object) -> web.Response:
+    text = json.dumps(value, ensure_ascii=False)
+    return web.Response(text=text, content_type="application/json")
+
+
+def _refuse(status: int, why: str) -> web.Response:
+    return web.Response(status=status, text=why + "\n", headers=_HEADERS)

@@ -1,0 +1,75 @@
+"""What the simulated Dify says, and how it fails: answers, faults, and the echo."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+PIECE = 4  # characters per token, where a script names none
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """How a request fails. ``after``: tokens written before it strikes; -1 before any byte.
+
+    - ``refuse``: HTTP ``status`` with ``code`` and ``message`` in JSON, or a page if ``html``
+    - ``overload``: too many requests at once, in the words of the app's version
+    - ``error``: the run fails as this kind of app and this version tell it
+    - ``hang``: silence until the simulator's idle time-out
+    - ``reset``: the connection is reset
+    - ``end``: the body ends in order, without a terminal event
+    - ``garbage``: a line that is no JSON, then the end
+    """
+
+    kind: Literal["refuse", "overload", "error", "hang", "reset", "end", "garbage"]
+    after: int = 0
+    status: int = 400
+    code: str = "completion_request_error"
+    message: str = "the simulated model failed"
+    html: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One answer. Seconds: ``first_delay`` before the first token, ``interval`` between tokens.
+
+    ``tokens``: the pieces to stream, else ``text`` in pieces of four characters. ``thinking`` goes
+    before, wrapped as the version does. ``outputs``: of a workflow, else its text as ``text``.
+    """
+
+    text: str = ""
+    interval: float = 0.0
+    first_delay: float = 0.0
+    tokens: tuple[str, ...] = ()
+    thinking: str | None = None
+    outputs: Mapping[str, Any] | None = None
+    fail: Fault | None = None
+
+    def pieces(self, thinking: str = "") -> tuple[str, ...]:
+        """What is streamed, one element per event. ``thinking``: already wrapped."""
+        tokens = self.tokens or cut(self.text)
+        return (*cut(thinking), *tokens)
+
+
+# query, number of the turn (0: no conversation), user, inputs
+Script = Callable[[str, int, str, Mapping[str, Any]], Answer]
+
+
+def echo(*, tokens: int = 0, interval: float = 0.0, first_delay: float = 0.0) -> Script:
+    """A script that repeats what was asked and counts the conversation's turns.
+
+    ``tokens``: how many pieces to stream; the answer is filled up with numbered words.
+    """
+
+    def script(query: str, turn: int, _user: str, _inputs: Mapping[str, Any]) -> Answer:
+        text = f"You said: {query}." + (f" (turn {turn})" if turn else "")
+        pieces = cut(text)
+        if tokens:
+            pieces = (text, *(f" w{n:04}" for n in range(1, tokens)))
+        return Answer("".join(pieces), interval=interval, first_delay=first_delay, tokens=pieces)
+
+    return script
+
+
+def cut(text: str, size: int = PIECE) -> tuple[str, ...]:
+    """``text`` in pieces of ``size`` characters, as models stream it: anywhere, also in words."""
+    return tuple(text[at : at + size] for at in range(0, len(text), size))

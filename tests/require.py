@@ -1,0 +1,13 @@
+"""Skip or fail: what a test needs from the machine beyond Python and loopback."""
+
+import os
+from typing import Literal, NoReturn
+
+import pytest
+
+
+def require(what: Literal["docker", "chromium", "node"], reason: str) -> NoReturn:
+    """Skip because ``what`` is missing, or fail if DOD_TEST_REQUIRE (words) names it."""
+    if what in os.environ.get("DOD_TEST_REQUIRE", "").replace(",", " ").split():
+        pytest.fail(f"{what} is required here: {reason}", pytrace=False)
+    pytest.skip(f"no {what}: {reason}")

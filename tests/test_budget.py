@@ -1,0 +1,342 @@
+import asyncio
+import math
+import threading
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta, timezone
+
+import pytest
+
+from dod.budget import PREFIX, Ledger, Meter, elapsed, month, pace
+from dod.ports import Json
+from tests.fakes import MemoryStore
+
+CHINA = timezone(timedelta(hours=8))
+
+
+def at(*when: int) -> float:
+    return datetime(*when, tzinfo=CHINA).timestamp()  # type: ignore[arg-type, misc]
+
+
+NOW = at(2026, 11, 16)  # half of November is over
+
+
+class Clock:
+    """Epoch seconds and ticks that a test moves."""
+
+    def __init__(self, now: float = NOW) -> None:
+        self.now = now
+        self.ticks = 0.0
+
+
+def ledger(store: MemoryStore, clock: Clock | None = None) -> Ledger:
+    clock = clock or Clock()
+    return Ledger(store, now=lambda: clock.now, ticks=lambda: clock.ticks)
+
+
+def meter(of: Ledger, bot: str = "bot-1", *, limit: int = 5000, write_after: float = 60) -> Meter:
+    return of.meter(bot, lambda: limit, write_after=write_after)
+
+
+async def until(claim: Callable[[], Awaitable[bool]]) -> None:
+    async with asyncio.timeout(10):
+        while not await claim():  # noqa: ASYNC110 - it happens on a timer of the meter
+            await asyncio.sleep(0.002)
+
+
+@pytest.mark.parametrize(
+    ("when", "name"),
+    [
+        (at(2026, 11, 1), "2026-11"),
+        (at(2026, 11, 1) - 1, "2026-10"),
+        (0.0, "1970-01"),
+        (-1e18, "1970-01"),
+        (math.nan, "1970-01"),
+        (math.inf, "9892-03"),
+    ],
+)
+def test_the_month_is_chinas_whatever_the_clock_says(when: float, name: str) -> None:
+    assert month(when) == name
+    assert 0.0 <= elapsed(when) <= 1.0
+
+
+@pytest.mark.parametrize(
+    ("when", "share"),
+    [
+        (at(2026, 11, 1), 0.0),
+        (NOW, 0.5),
+        (at(2026, 12, 1) - 1e-3, 1.0),
+        (at(2028, 2, 15, 12), 0.5),
+        (at(2026, 12, 16, 12), 0.5),
+    ],
+)
+def test_elapsed_is_the_share_of_the_calendar_month(when: float, share: float) -> None:
+    assert elapsed(when) == pytest.approx(share, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("spent", "limit", "share", "expected"),
+    [
+        (0, 5000, 0.0, "balanced"),
+        (500, 5000, 0.0, "balanced"),
+        (501, 5000, 0.0, "economical"),
+        (1250, 5000, 0.0, "economical"),
+        (1251, 5000, 0.0, "final"),
+        (3000, 5000, 0.5, "balanced"),
+        (3001, 5000, 0.5, "economical"),
+        (3751, 5000, 0.5, "final"),
+        (4899, 5000, 1.0, "balanced"),
+        (4900, 5000, 1.0, "webhook"),
+        (5000, 5000, 1.0, "webhook"),
+        (10**9, 5000, 1.0, "webhook"),
+        (10**9, 0, 0.5, "balanced"),
+        (10**9, -1, 0.5, "balanced"),
+        (0, 1, -3.0, "balanced"),
+        (1, 1, 7.0, "webhook"),
+    ],
+)
+def test_pace(spent: int, limit: int, share: float, expected: str) -> None:
+    assert pace(spent, limit, share) == expected
+
+
+def test_the_pace_follows_spend_clock_and_a_limit_that_changes() -> None:
+    async def scenario() -> None:
+        limit = 100
+        one = ledger(MemoryStore()).meter("bot-1", lambda: limit)
+        await one.load()
+        one.spend("corp", 70)
+        assert one.pace("corp", NOW) == "economical"
+        assert one.pace("corp", at(2026, 11, 29)) == "balanced"
+        assert one.pace("corp", at(2026, 12, 1)) == "balanced", "a new month begins at nothing"
+        assert one.pace("other corp", NOW) == "balanced"
+        limit = 60
+        assert one.pace("corp", NOW) == "webhook"
+        limit = 0
+        assert one.pace("corp", NOW) == "balanced"
+        await one.flush()
+
+    asyncio.run(scenario())
+
+
+def test_an_organisation_pays_for_all_its_bots() -> None:
+    async def scenario() -> None:
+        book = ledger(MemoryStore())
+        one, two = meter(book, "bot-1"), meter(book, "bot-2")
+        one.spend("corp")
+        one.push("corp")
+        two.spend("corp", 4)
+        two.spend("other", 10)
+        assert (book.spent("corp"), book.pushed("corp"), book.spent("other")) == (5, 1, 10)
+        assert (one.calls_this_month, one.pushes_this_month) == (1, 1)
+        assert (two.calls_this_month, two.pushes_this_month) == (14, 0)
+
+    asyncio.run(scenario())
+
+
+def test_a_restart_goes_on_counting_also_for_bots_that_have_left() -> None:
+    store = MemoryStore()
+
+    async def before() -> None:
+        book = ledger(store)
+        for name, calls in (("stays", 3), ("leaves/2", 5)):
+            one = meter(book, name)
+            await one.load()
+            one.spend("corp", calls)
+            one.push("corp")
+            await one.flush()
+
+    async def after() -> None:
+        book = ledger(store)
+        one, new = meter(book, "stays"), meter(book, "new")
+        await one.load()
+        await new.load()
+        await one.load()
+        assert (book.spent("corp"), book.pushed("corp")) == (8, 2)
+        assert (one.calls_this_month, new.calls_this_month) == (3, 0)
+        one.spend("corp")
+        await one.flush()
+        late = meter(book, "late")
+        await late.load()
+        assert book.spent("corp") == 9, "what this process wrote is not read back"
+
+    asyncio.run(before())
+    asyncio.run(after())
+    assert len(asyncio.run(store.items(PREFIX))) == 2
+
+
+def test_what_is_counted_before_loading_does_not_replace_the_earlier_count() -> None:
+    store = MemoryStore()
+
+    async def scenario() -> None:
+        first = meter(ledger(store))
+        await first.load()
+        first.spend("corp", 7)
+        await first.flush()
+        book = ledger(store)
+        second = meter(book)
+        second.spend("corp")
+        await second.flush()
+        await second.load()
+        await second.flush()
+        assert book.spent("corp") == 8
+        third = ledger(store)
+        await meter(third).load()
+        assert third.spent("corp") == 8
+
+    asyncio.run(scenario())
+
+
+class CountingStore(MemoryStore):
+    def __init__(self) -> None:
+        super().__init__()
+        self.puts = 0
+        self.gate = asyncio.Event()
+        self.gate.set()
+
+    async def put(self, key: str, value: Json, *, expire: float | None = None) -> None:
+        self.puts += 1
+        await self.gate.wait()
+        await super().put(key, value, expire=expire)
+
+
+def test_counts_reach_the_store_by_themselves_and_few_at_a_time() -> None:
+    async def scenario() -> None:
+        store = CountingStore()
+        one = meter(ledger(store), write_after=0.01)
+        await one.load()
+        for _ in range(100):
+            one.spend("corp")
+
+        async def written() -> bool:
+            return [value["calls"] for _, value in await store.items(PREFIX)] == [100]
+
+        await until(written)
+        assert store.puts == 1
+        await one.flush()
+        assert store.puts == 1, "nothing has changed"
+
+    asyncio.run(scenario())
+
+
+def test_what_is_counted_during_a_write_is_written_too() -> None:
+    async def scenario() -> None:
+        store = CountingStore()
+        store.gate.clear()
+        one = meter(ledger(store), write_after=0.001)
+        await one.load()
+        one.spend("corp")
+
+        async def begun() -> bool:
+            return store.puts == 1
+
+        await until(begun)
+        one.spend("corp")
+        store.gate.set()
+
+        async def written() -> bool:
+            return [value["calls"] for _, value in await store.items(PREFIX)] == [2]
+
+        await until(written)
+        one.spend("corp")
+        await one.flush()
+        assert [value["calls"] for _, value in await store.items(PREFIX)] == [3]
+
+    asyncio.run(scenario())
+
+
+def test_a_write_that_fails_is_not_forgotten(caplog: pytest.LogCaptureFixture) -> None:
+    class ClosedStore(MemoryStore):
+        closed = True
+
+        async def put(self, key: str, value: Json, *, expire: float | None = None) -> None:
+            if self.closed:
+                raise OSError("closed")
+            await super().put(key, value, expire=expire)
+
+    async def scenario() -> None:
+        store = ClosedStore()
+        one = meter(ledger(store), write_after=0.001)
+        await one.load()
+        one.spend("corp")
+
+        async def said() -> bool:
+            return "counts not written" in caplog.text
+
+        await until(said)
+        store.closed = False
+        await one.flush()
+        assert len(await store.items(PREFIX)) == 1
+
+    asyncio.run(scenario())
+
+
+def test_dingtalks_own_word_holds_for_an_hour_and_for_all_bots() -> None:
+    async def scenario() -> None:
+        clock = Clock()
+        book = ledger(MemoryStore(), clock)
+        one, two = meter(book, "bot-1", limit=0), meter(book, "bot-2", limit=0)
+        one.exhausted("corp")
+        assert two.pace("corp", NOW) == "webhook"
+        assert two.pace("other", NOW) == "balanced"
+        clock.now -= 365 * 86400  # the clock is put right: no hour has passed
+        assert two.pace("corp", clock.now) == "webhook"
+        clock.ticks = 3601
+        assert two.pace("corp", clock.now) == "balanced"
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("wrong_by", [-365 * 86400.0, 365 * 86400.0, -NOW, 1e18, math.nan])
+def test_a_local_clock_that_is_wrong_breaks_nothing(wrong_by: float) -> None:
+    async def scenario() -> None:
+        store = MemoryStore()
+        clock = Clock(NOW + wrong_by)
+        book = ledger(store, clock)
+        one = meter(book, limit=100)
+        await one.load()
+        one.push("corp")  # the first message, before DingTalk's clock has been seen
+        assert one.pace("corp", NOW) == "balanced"
+        one.spend("corp", 99)
+        if abs(wrong_by) < NOW + 1:  # nothing can be computed from the other two
+            assert one.pace("corp", NOW) == "webhook", "counted in DingTalk's month"
+            assert one.calls_this_month == 99
+        await one.flush()
+        clock.now = NOW  # put right
+        assert one.pace("corp", NOW) in {"webhook", "balanced"}
+        one.spend("corp")
+        await one.flush()
+
+    asyncio.run(scenario())
+
+
+def test_strange_records_are_left_out() -> None:
+    good = {"month": "2026-11", "corp_id": "corp", "bot": "b", "calls": 2, "pushes": 1}
+    records: list[tuple[str, Json]] = [
+        (f"{PREFIX}2026-11/corp/b", good),
+        (f"{PREFIX}2026-11/corp/other", good),
+        (f"{PREFIX}2026-11/corp/c", {**good, "bot": "c", "calls": "many"}),
+        (f"{PREFIX}2026-11/corp/d", {**good, "bot": "d", "calls": -5}),
+        (f"{PREFIX}junk", {}),
+    ]
+    book = ledger(MemoryStore())
+    book.take_in(records)
+    assert book.spent("corp") == 2
+
+
+def test_bots_count_on_their_own_threads() -> None:
+    book = ledger(MemoryStore())
+
+    def run(bot: str) -> None:
+        async def scenario() -> None:
+            one = meter(book, bot)
+            for _ in range(2000):
+                one.spend("corp")
+
+        asyncio.run(scenario())
+
+    threads = [threading.Thread(target=run, args=(f"bot-{n}",)) for n in range(4)]
+    for thread in threads:
+        thread.start()
+    while any(thread.is_alive() for thread in threads):
+        assert 0 <= book.spent("corp") <= 8000
+        threads[0].join(0.001)
+    assert book.spent("corp") == 8000

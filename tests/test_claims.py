@@ -1,0 +1,90 @@
+"""Claims against a store that is slow."""
+
+import asyncio
+
+import pytest
+
+from dod.bridge import claims as claims_module
+from dod.bridge.claims import Claims
+from dod.ports import Json
+from tests.fakes import MemoryStore
+from tests.scene import message
+
+
+class SlowStore(MemoryStore):
+    """Writes wait for ``gate``."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate = asyncio.Event()
+
+    async def add(self, key: str, value: Json, *, expire: float | None = None) -> bool:
+        await self.gate.wait()
+        return await super().add(key, value, expire=expire)
+
+    async def put(self, key: str, value: Json, *, expire: float | None = None) -> None:
+        await self.gate.wait()
+        await super().put(key, value, expire=expire)
+
+
+@pytest.fixture(autouse=True)
+def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(claims_module, "CLAIM_WAIT", 0.01)
+    monkeypatch.setattr(claims_module, "STORE_WAIT", 0.01)
+
+
+def test_a_slow_disk_delays_no_acknowledgement() -> None:
+    async def scenario() -> None:
+        store = SlowStore()
+        claims = Claims("ding", store)
+        claim = await claims.take(message(1))
+        assert claim is not None
+        await claim.asked()
+        assert await claims.take(message(1)) is None
+        store.gate.set()
+        assert await claim.fresh()
+        await asyncio.sleep(0.01)
+
+    asyncio.run(scenario())
+
+
+def test_a_late_answer_of_the_disk_still_stops_a_double() -> None:
+    async def scenario() -> None:
+        store = SlowStore()
+        store.gate.set()
+        first = await Claims("ding", store).take(message(1))
+        assert first is not None
+        store.gate.clear()
+        second = await Claims("ding", store).take(message(1))  # as after a restart
+        assert second is not None
+        store.gate.set()
+        assert not await second.fresh()
+
+    asyncio.run(scenario())
+
+
+def test_a_claim_survives_the_way_to_disk() -> None:
+    async def scenario() -> None:
+        store = MemoryStore()
+        claims = Claims("ding", store)
+        claim = await claims.take(message(1, "text"))
+        assert claim is not None
+        await claim.opening(2)
+        await claim.asked()
+        await claim.finishing("whole", "guid", failed=True)
+        (again,) = await Claims("ding", store).load()
+        assert again.to_json() == claim.to_json()
+        await claim.done()
+        assert await Claims("ding", store).load() == []
+
+    asyncio.run(scenario())
+
+
+def test_claims_of_another_bot_are_not_ours() -> None:
+    async def scenario() -> None:
+        store = MemoryStore()
+        await Claims("ding-a", store).take(message(1))
+        assert await Claims("ding-b", store).load() == []
+        assert await Claims("ding", store).load() == []
+
+    asyncio.run(scenario())

@@ -1,0 +1,151 @@
+"""Many texts in, few updates out."""
+
+import asyncio
+
+from dod.bridge.typewriter import Typewriter
+from dod.errors import ContentTooLong, DingTalkBusy, Throttled
+from tests.fakes import FakeCard, FakeChannel
+from tests.scene import SPEC, message
+
+
+class Desk:
+    """A typewriter with fake cards."""
+
+    def __init__(self, pace: str = "smooth", max_bytes: int = 9000) -> None:
+        self.channel = FakeChannel()
+        self.opened: list[int] = []
+        self.shown: list[str] = []
+        self.writer = Typewriter(
+            self.card,
+            pace,  # type: ignore[arg-type]
+            on_opening=self.opening,
+            on_shown=self.shown.append,
+            retries=(0.001, 0.001),
+            max_bytes=max_bytes,
+        )
+
+    def card(self, number: int) -> FakeCard:
+        return self.channel.card(message(1), SPEC.card_style, number)
+
+    async def opening(self, count: int) -> None:
+        self.opened.append(count)
+
+    async def until_shown(self, text: str) -> None:
+        async with asyncio.timeout(5):
+            while text not in self.shown:  # noqa: ASYNC110
+                await asyncio.sleep(0.001)
+
+
+def test_one_update_is_in_flight_and_the_newest_text_wins() -> None:
+    async def scenario() -> None:
+        desk = Desk()
+        gate = desk.card(0).gate = asyncio.Event()
+        desk.writer.begin()
+        for text in ("a", "ab", "abc"):
+            desk.writer.show(text)
+            await asyncio.sleep(0.001)
+        gate.set()
+        await desk.until_shown("abc")
+        assert desk.card(0).frames == [("open", ""), ("update", "abc")]
+        assert await desk.writer.close("abcd", "g", failed=False)
+        assert desk.card(0).frames[-1] == ("finish", "abcd")
+
+    asyncio.run(scenario())
+
+
+def test_the_last_frame_waits_for_the_update_on_the_wire() -> None:
+    async def scenario() -> None:
+        desk = Desk()
+        desk.writer.begin()
+        desk.writer.show("first")
+        await desk.until_shown("first")
+        gate = desk.card(0).gate = asyncio.Event()
+        desk.writer.show("second")
+        await asyncio.sleep(0.45)  # the smooth pace: the second update is on the wire now
+        closing = asyncio.create_task(desk.writer.close("whole", "g", failed=False))
+        await asyncio.sleep(0.01)
+        assert not closing.done()
+        gate.set()
+        assert await closing
+        assert [text for _, text in desk.card(0).frames] == ["", "first", "second", "whole"]
+
+    asyncio.run(scenario())
+
+
+def test_a_pace_without_updates_still_lands_the_last_frame() -> None:
+    async def scenario() -> None:
+        desk = Desk("final")
+        desk.writer.begin()
+        desk.writer.show("never shown")
+        await asyncio.sleep(0.02)
+        assert await desk.writer.close("whole", "g", failed=False)
+        assert desk.card(0).frames == [("open", ""), ("finish", "whole")]
+
+    asyncio.run(scenario())
+
+
+def test_a_notice_gives_way_to_text_and_costs_no_pace() -> None:
+    async def scenario() -> None:
+        desk = Desk("balanced")
+        desk.writer.begin()
+        desk.writer.notice("place 2")
+        await desk.until_shown("place 2")
+        desk.writer.show("text")
+        await desk.until_shown("text")
+        desk.writer.notice("too late")
+        assert await desk.writer.close("text", "g", failed=False)
+        assert [text for _, text in desk.card(0).frames] == ["", "place 2", "text", "text"]
+
+    asyncio.run(scenario())
+
+
+def test_empty_texts_are_never_sent() -> None:
+    async def scenario() -> None:
+        desk = Desk()
+        desk.writer.begin()
+        desk.writer.show("")
+        desk.writer.show("  \n")
+        await asyncio.sleep(0.02)
+        assert await desk.writer.close("x", "g", failed=False)
+        assert desk.card(0).frames == [("open", ""), ("finish", "x")]
+
+    asyncio.run(scenario())
+
+
+def test_throttled_updates_are_dropped_and_the_end_is_not() -> None:
+    async def scenario() -> None:
+        desk = Desk()
+        desk.channel.faults.on("update", 0, Throttled())
+        desk.channel.faults.on("finish", 1, Throttled())
+        desk.channel.faults.on("finish", 2, DingTalkBusy())
+        desk.writer.begin()
+        desk.writer.show("text")
+        await asyncio.sleep(0.02)
+        assert await desk.writer.close("whole", "g", failed=False)
+        assert desk.card(0).shown == "whole"
+
+    asyncio.run(scenario())
+
+
+def test_a_card_that_refuses_the_text_is_left_to_a_reply() -> None:
+    async def scenario() -> None:
+        desk = Desk()
+        desk.channel.faults.on("update", 0, ContentTooLong())
+        desk.channel.faults.on("finish", 0, ContentTooLong())
+        desk.writer.begin()
+        desk.writer.show("text")
+        assert not await desk.writer.close("whole", "g", failed=False)
+
+    asyncio.run(scenario())
+
+
+def test_cards_are_recorded_before_they_are_made() -> None:
+    async def scenario() -> None:
+        desk = Desk(max_bytes=100)
+        desk.channel.faults.on("open", 2, DingTalkBusy())
+        desk.writer.begin()
+        text = "word " * 60
+        assert not await desk.writer.close(text, "g", failed=False)
+        assert desk.opened == [1, 2]
+
+    asyncio.run(scenario())
