@@ -50,8 +50,17 @@ class Run:
     event at once.
     """
 
-    def __init__(self, asked: Asked, wire: Wire, *, ping_every: float, split: int) -> None:
+    def __init__(
+        self,
+        asked: Asked,
+        wire: Wire,
+        request: web.BaseRequest,
+        *,
+        ping_every: float,
+        split: int,
+    ) -> None:
         self.asked = asked
+        self._request = request
         self.stopped = False
         self._wire = wire
         self._ping_every = ping_every
@@ -146,8 +155,7 @@ class Run:
             case "garbage":
                 await self._write(b'data: {"event": "mess\n\n')
             case "reset":
-                assert self._response is not None  # noqa: S101  for mypy
-                reset(self._response._req)  # type: ignore[arg-type]  # noqa: SLF001
+                reset(self._request)
         self.asked.end("broken")
 
 
@@ -155,7 +163,7 @@ def reset(request: web.BaseRequest) -> None:
     """Reset the request's connection: RST, not FIN."""
     if (transport := request.transport) is None:
         return
-    if isinstance(sock := transport.get_extra_info("socket"), socket.socket):
+    if (sock := transport.get_extra_info("socket")) is not None:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     transport.abort()
 

@@ -14,7 +14,7 @@ class Fault:
     - ``refuse``: HTTP ``status`` with ``code`` and ``message`` in JSON, or a page if ``html``
     - ``overload``: too many requests at once, in the words of the app's version
     - ``error``: the run fails as this kind of app and this version tell it
-    - ``hang``: silence until the simulator's idle time-out
+    - ``hang``: silence for ``seconds``, without pings; then the end
     - ``reset``: the connection is reset
     - ``end``: the body ends in order, without a terminal event
     - ``garbage``: a line that is no JSON, then the end
@@ -26,6 +26,7 @@ class Fault:
     code: str = "completion_request_error"
     message: str = "the simulated model failed"
     html: bool = False
+    seconds: float = 301.9  # as long as 1.13 keeps a stream without events
 
 
 @dataclass(frozen=True, slots=True)
