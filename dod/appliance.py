@@ -11,14 +11,14 @@ import signal
 import threading
 import time
 from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
 from types import FrameType
 
 from dod import logs
 from dod.bridge.bot import Bot
 from dod.budget import Ledger
-from dod.config import Loaded, load
-from dod.config.environment import Environment
-from dod.config.problems import Problem
+from dod.config import Problem, load
 from dod.config.spec import BotSpec, Config
 from dod.dify.app import DifyApp
 from dod.dingtalk.channel import DingTalkChannel
@@ -38,15 +38,15 @@ class Appliance:
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._environ = environ
-        self._env, self._env_problems = Environment.read(environ)
+        self._folder = Path(environ.get("DOD_CONFIG_DIR") or "config")
+        self._loaded = load(self._folder, environ)
+        self._loaded_at = self._started_at = time.time()
+        self._loads = 1
+        self._env = self._loaded.environment  # of the start; only the log level is live
         self._stop = threading.Event()
         self._hurry = False
-        self._config = Config()
-        self._loaded: Loaded | None = None
-        self._loads = 0
-        self._loaded_at = 0.0
+        self._config: Config | None = None
         self._said: tuple[Problem, ...] | None = None
-        self._started_at = time.time()
         self._lock = DataLock(self._env.data_dir)
         self._store: DiskStore | None = None
         self._ledger: Ledger | None = None
@@ -62,9 +62,7 @@ class Appliance:
             signal.signal(number, self._on_signal)
         logs.set_up(self._env.log_level)
         _set_limits()
-        for problem in self._env_problems:
-            log.warning("%s", problem.line_for_log())
-        log.info("dod starts: config=%s data=%s", self._env.config_dir, self._env.data_dir)
+        log.info("dod starts: config=%s data=%s", self._folder, self._env.data_dir)
         if self._web is not None:
             self._web.start()
         try:
@@ -87,30 +85,31 @@ class Appliance:
         return 0
 
     def _look(self) -> bool:
-        """Read the configuration until one was accepted. False: DOD_ON_BAD_CONFIG=exit."""
-        if self._loaded is not None and self._loaded.config is not None:
+        """Wait for the data folder and for a first good file. False: DOD_ON_BAD_CONFIG=exit."""
+        if self._config is not None or not self._open_store():
             return True
-        if not self._open_store():
-            return True
-        loaded = load(self._env.config_dir, self._environ)
-        self._loads += self._loaded is None or loaded.problems != self._loaded.problems
-        self._loaded, self._loaded_at = loaded, time.time()
-        self._tell(loaded)
-        if loaded.config is not None:
-            self._config = loaded.config
-            self._fleet.apply(loaded.config)
-            names = ", ".join(spec.name for spec in loaded.config.bots) or "-"
-            log.info("config=%s file=%s bots=%s", loaded.verdict, loaded.file, names)
-        return loaded.config is not None or self._env.on_bad_config != "exit"
+        loaded = load(self._folder, self._environ)
+        if loaded != self._loaded:
+            self._loaded, self._loaded_at = loaded, time.time()
+            self._loads += 1
+        self._tell()
+        if loaded.config is None:
+            return self._env.on_bad_config != "exit"
+        self._config = replace(loaded.config, language=loaded.language)
+        self._fleet.apply(loaded.config)
+        names = ", ".join(loaded.accepted) or "-"
+        log.info("config=%s file=%s bots=%s", loaded.verdict, loaded.file, names)
+        return True
 
-    def _tell(self, loaded: Loaded) -> None:
+    def _tell(self) -> None:
         """Log the problems of a load, once until they change."""
-        if loaded.problems == self._said:
+        if self._loaded.problems == self._said:
             return
-        self._said = loaded.problems
-        for problem in loaded.problems:
+        self._said = self._loaded.problems
+        for problem in self._loaded.problems:
             level = logging.ERROR if problem.severity == "error" else logging.WARNING
-            log.log(level, "%s", problem.line_for_log())
+            place = f"{problem.file}:{problem.line}:{problem.column}"
+            log.log(level, "%s %s %s", place, problem.zh, problem.en)
 
     def _open_store(self) -> bool:
         """Hold the data folder and open the store. False while another dod holds it."""
@@ -140,7 +139,7 @@ class Appliance:
             self._web.close()
         log.info("dod has stopped")
 
-    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
+    def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
         self._hurry = self._stop.is_set()  # a second signal: at once
         self._stop.set()
 
@@ -150,15 +149,19 @@ class Appliance:
         """Thread: the bot's own, on its loop."""
         if self._store is None or self._ledger is None:
             raise RuntimeError("a bot is built before the store is open")
+
+        def config() -> Config:
+            return self._config or Config()
+
         meter = self._ledger.meter(
-            spec.dingtalk_app_client_id, lambda: self._config.dingtalk_monthly_calls
+            spec.dingtalk_app_client_id, lambda: config().dingtalk_monthly_calls
         )
         channel = DingTalkChannel(
             name=spec.name,
             client_id=spec.dingtalk_app_client_id,
             client_secret=spec.dingtalk_app_client_secret,
             openapi=self._env.openapi_endpoint,
-            qps=lambda: self._config.dingtalk_qps,
+            qps=lambda: config().dingtalk_qps,
             spend=meter.spend,
             push=meter.push,
         )
@@ -175,7 +178,7 @@ class Appliance:
             channel=channel,
             app=app,
             meter=meter,
-            config=lambda: self._config,
+            config=config,
         )
 
     def _make_web(self) -> StatusServer | None:
@@ -185,7 +188,7 @@ class Appliance:
             self._env.web_listen,
             lambda: self._status,
             hosts=self._env.web_hosts,
-            password=lambda: self._config.web.password,
+            password=lambda: self._config.web.password if self._config else "",
         )
 
     # -- telling
@@ -195,11 +198,11 @@ class Appliance:
         self._status = Status(
             started_at=self._started_at,
             config=ConfigStatus(
-                file=loaded.file if loaded else "",
+                file=loaded.file,
                 loads=self._loads,
-                verdict=loaded.verdict if loaded else "waiting",
+                verdict=loaded.verdict,
                 loaded_at=self._loaded_at,
-                problems=tuple(problem.to_json() for problem in loaded.problems) if loaded else (),
+                problems=tuple(problem.to_json() for problem in loaded.problems),
             ),
             bots=self._fleet.snapshots(),
             alive=self._fleet.beats,

@@ -7,7 +7,7 @@ import sys
 import urllib.error
 import urllib.request
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import dod
 
@@ -58,7 +58,9 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", help=argparse.SUPPRESS)
     commands.add_parser("run", help="serve the bots")
     check = commands.add_parser("check", help="explain a configuration")
-    check.add_argument("file", nargs="?", help="a bots.yaml; default: the one of DOD_CONFIG_DIR")
+    check.add_argument(
+        "file", nargs="?", help="a bots.yaml, or - for stdin; default: the one of DOD_CONFIG_DIR"
+    )
     check.add_argument("--format", choices=("text", "json"), default="text")
     status = commands.add_parser("status", help="what the running dod is doing")
     status.add_argument("--json", action="store_true", help="the answer of /api/status as it is")
@@ -74,23 +76,35 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _check(file: str | None, style: str) -> int:
+def _check(file: str | None, style: Literal["text", "json"]) -> int:
     from dod.config.check import check
 
-    return check(Path(file) if file else None, os.environ, style)
+    return check(
+        file,
+        os.environ,
+        folder=_config_dir(),
+        out=sys.stdout,
+        stdin=sys.stdin.buffer,
+        style=style,
+    )
+
+
+def _config_dir() -> Path:
+    return Path(os.environ.get("DOD_CONFIG_DIR") or "config")
 
 
 def _status(*, as_json: bool) -> int:
-    from dod.config.environment import Environment
+    from dod.config import load
 
-    listen = Environment.read(os.environ)[0].web_listen
+    listen = load(_config_dir(), os.environ).environment.web_listen
     if listen is None:
         sys.stderr.write("The status page is off (DOD_WEB_LISTEN is empty). 状态页已关闭。\n")
         return 1
+    # Who listens everywhere is reached at home.
     host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(listen[0], listen[0])  # noqa: S104
     url = f"http://{host}:{listen[1]}/api/status"
     try:
-        with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310  # our own address
+        with urllib.request.urlopen(url, timeout=5) as answer:
             status = json.load(answer)
     except (OSError, ValueError, urllib.error.URLError) as error:
         sys.stderr.write(f"No dod answers at {url}: {error}\n没有 dod 在 {url} 应答。\n")
@@ -101,9 +115,9 @@ def _status(*, as_json: bool) -> int:
 
 def _told(status: dict[str, Any]) -> str:
     config = status["config"]
+    ready = "ready" if status["ready"] else "not ready"
     lines = [
-        f"dod {status['version']}, {'ready' if status['ready'] else 'not ready'}; "
-        f"{config['file'] or 'bots.yaml'}: {config['verdict']}"
+        f"dod {status['version']}, {ready}; {config['file'] or 'bots.yaml'}: {config['verdict']}"
     ]
     if status["store"]:
         lines.append(f"  ! {status['store']}")

@@ -115,7 +115,13 @@ async def scene(
         times=times,
     )
     made = Scene(
-        sim, channel, ann, sim.single(ID, ann), sim.group("项目群", [ann]), spent=spent, pushed=pushed
+        sim,
+        channel,
+        ann,
+        sim.single(ID, ann),
+        sim.group("项目群", [ann]),
+        spent=spent,
+        pushed=pushed,
     )
     try:
         yield made

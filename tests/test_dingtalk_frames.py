@@ -101,7 +101,11 @@ def test_over_quota_comes_without_content() -> None:
 @pytest.mark.parametrize(
     ("kind", "content", "said"),
     [
-        ("richText", {"richText": [{"text": " 你好"}, {"text": "\n"}, {"text": "再见"}]}, "你好\n再见"),
+        (
+            "richText",
+            {"richText": [{"text": " 你好"}, {"text": "\n"}, {"text": "再见"}]},
+            "你好\n再见",
+        ),
         (
             "richText",
             {"richText": [{"text": "before"}, {"type": "picture"}, {"text": "after"}]},
@@ -169,4 +173,6 @@ def test_no_field_can_break_the_reading_of_a_message(
 ) -> None:
     frame = frames.read(raw(json.dumps({**DATA, **data}), **headers))
     message = inbound.message(frame)
-    assert message is None or Message.from_json(json.loads(json.dumps(message.to_json()))) == message
+    assert (
+        message is None or Message.from_json(json.loads(json.dumps(message.to_json()))) == message
+    )

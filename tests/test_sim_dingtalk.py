@@ -3,9 +3,11 @@
 import asyncio
 import contextlib
 import json
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from email.utils import parsedate_to_datetime
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -292,7 +294,7 @@ def test_robot_send_is_refused(where: str, more: Json, code: str) -> None:
         ('{"msgtype":"song"}', "application/json", 400105),
         ('{"msgtype":"text","text":{"content":""}}', "application/json", 40035),
         ('{"msgtype":"markdown","markdown":{"text":"x"}}', "application/json", 40035),
-        ('{"msgtype":"text","text":{"content":"%s"}}' % ("x" * 20_000), "application/json", 460101),
+        ('{"msgtype":"text","text":{"content":"%s"}}' % ("x" * 1000), "application/json", 460101),
     ],
 )
 def test_webhook_is_refused_with_http_200(content: str, content_type: str, errcode: int) -> None:
@@ -303,18 +305,21 @@ def test_webhook_is_refused_with_http_200(content: str, content_type: str, errco
         assert (answer.status_code, answer.json()["errcode"]) == (200, errcode)
         assert bot.sim.replies == []
 
-    run(scenario)
+    run(scenario, switches=Switches(webhook_max_bytes=1000))
 
 
 def test_webhook_is_unknown_after_its_time() -> None:
     async def scenario(bot: Bot) -> None:
         chat = bot.sim.single(APP, ann(bot))
         late = await bot.sim.say(APP, chat, ann(bot), "hi", created_ago=5400)
+        bot.sim.switches.webhook_lifetime = 60.0
+        short = await bot.sim.say(APP, chat, ann(bot), "hi")
         text = {"msgtype": "text", "text": {"content": "x"}}
         for hook in (late.webhook, f"{bot.sim.url}/robot/sendBySession?session=nobody"):
             answer = await bot.http.post(hook, json=text)
             assert (answer.status_code, answer.json()["errcode"]) == (200, 300001)
         assert late.body["sessionWebhookExpiredTime"] - late.body["createAt"] == 5_400_000
+        assert short.body["sessionWebhookExpiredTime"] - short.body["createAt"] == 60_000
 
     run(scenario)
 
@@ -567,14 +572,13 @@ def test_undelivered_card_is_http_200() -> None:
         group = {"imGroupOpenDeliverModel": GROUP_MODEL}
         stranger = {"imRobotOpenDeliverModel": {"spaceType": "IM_ROBOT", "robotCode": "ding2"}}
         single = bot.sim.single(APP, ann(bot))
-        for number, more in enumerate(
-            (
-                {"openSpaceId": "dtv1.card//IM_ROBOT.nobody"},
-                {"openSpaceId": "dtv1.card//IM_GROUP.nobody", **group},
-                {"openSpaceId": f"dtv1.card//IM_GROUP.{single.id}", **group},
-                stranger,
-            )
-        ):
+        rows: list[Json] = [
+            {"openSpaceId": "dtv1.card//IM_ROBOT.nobody"},
+            {"openSpaceId": "dtv1.card//IM_GROUP.nobody", **group},
+            {"openSpaceId": f"dtv1.card//IM_GROUP.{single.id}", **group},
+            stranger,
+        ]
+        for number, more in enumerate(rows):
             answer = await bot.post(CREATE, creation(f"c{number}", **more))
             (result,) = answer.json()["result"]["deliverResults"]
             assert answer.status_code == 200
@@ -891,7 +895,7 @@ def test_half_open_swallows_everything_and_answers_no_ping() -> None:
         assert bot.sim.live_connections(APP) == 0
         message = await bot.sim.say(APP, bot.sim.single(APP, ann(bot)), ann(bot), "hi")
         assert len(message.pushes) == 1
-        pong = await link.ping()
+        pong = asyncio.ensure_future(await link.ping())
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(asyncio.shield(pong), 0.05)
         with pytest.raises(TimeoutError):
@@ -1102,3 +1106,97 @@ def test_background_serves_plain_code() -> None:
     background.stop()
     with pytest.raises(httpx.ConnectError):
         httpx.post(url, json=keys, trust_env=False)
+
+
+# ---------------------------------------------------------------------- the other positions
+
+
+def test_message_fields_have_other_positions() -> None:
+    async def scenario(bot: Bot) -> None:
+        guest = bot.sim.person("Bob")
+        chat = bot.sim.single(APP, ann(bot))
+        message = await bot.sim.say(APP, chat, ann(bot), "a\nb", kind="richText")
+        assert "senderStaffId" not in message.body
+        assert isinstance(message.body["createAt"], str)
+        assert message.body["content"] == {"richText": [{"text": "a\nb"}]}
+        bot.sim.switches.outsider_staff_id = "empty"
+        outside = await bot.sim.say(APP, bot.sim.single(APP, guest), guest, "hi")
+        assert outside.body["senderStaffId"] == ""
+        link = await bot.link()
+        await bot.sim.press(await bot.card(), ann(bot), "1")
+        assert "value" not in json.loads((await frame_of(link))["data"])
+
+    switches = Switches(
+        staff_ids=False,
+        created_at_text=True,
+        rich_text_newlines=False,
+        callback_value=False,
+    )
+    run(scenario, switches=switches)
+
+
+def test_half_open_connections_can_go_on_swallowing() -> None:
+    async def scenario(bot: Bot) -> None:
+        await bot.link()
+        await bot.sim.half_open(APP)
+        await bot.link()
+        chat = bot.sim.single(APP, ann(bot))
+        messages = [await bot.sim.say(APP, chat, ann(bot), str(n)) for n in range(40)]
+        assert len({message.pushes[0].connection for message in messages}) == 2
+
+    run(scenario, switches=Switches(push_to_half_open=True))
+
+
+def test_tokens_and_quota_have_other_positions() -> None:
+    async def scenario(bot: Bot) -> None:
+        bot.sim.faults.quota_used_up = True
+        assert (await bot.post(CREATE, creation())).status_code == 429
+        bot.sim.faults.address_refused = True
+        answer = await bot.post(CREATE, creation())
+        assert answer.json()["code"] == "Forbidden.AccessDenied.IpNotInWhiteList"
+        bot.sim.faults.clear()
+        query = {"appkey": APP, "appsecret": SECRET}
+        old = (await bot.http.get("/gettoken", params=query)).json()["access_token"]
+        assert old != bot.token
+        bot.token = old
+        assert (await bot.post(CREATE, creation())).status_code == 401
+
+    async def expired(bot: Bot) -> None:
+        assert (await bot.post(CREATE, creation())).status_code == 400
+
+    switches = Switches(quota_status=429, one_token_space=False, token_status=401)
+    run(scenario, switches=switches)
+    run(expired, switches=Switches(token_lifetime=0.0))
+
+
+def test_cards_have_other_positions() -> None:
+    async def scenario(bot: Bot) -> None:
+        await bot.card(imRobotOpenSpaceModel=GONE)
+        long: Json = {"cardData": {"cardParamMap": {"content": "x" * 1025}}}
+        assert (await bot.post(CREATE, creation("c2", **long))).json()["code"] == "param.invalid"
+        body = {"outTrackId": "c1", "cardData": {"cardParamMap": {"content": "x" * 1000}}}
+        await bot.put("/v1.0/card/instances", body)
+        assert bot.sim.cards["c1"].text == ""
+
+    switches = Switches(space_model_required=False, value_max_bytes=1024, put_blank_chars=999)
+    run(scenario, switches=switches)
+
+
+def test_webhook_can_be_bounded() -> None:
+    async def scenario(bot: Bot) -> None:
+        group = bot.sim.group("Team", [ann(bot)])
+        text = {"msgtype": "text", "text": {"content": "x"}}
+        errcodes = []
+        for chat in (bot.sim.single(APP, ann(bot)), group):
+            hook = (await bot.sim.say(APP, chat, ann(bot), "hi")).webhook
+            answers = [await bot.http.post(hook, json=text) for _ in range(2)]
+            errcodes += [answer.json()["errcode"] for answer in answers]
+        assert errcodes == [300001, 300001, 0, 410100]
+
+    run(scenario, switches=Switches(webhook_group_only=True, webhook_per_minute=1))
+
+
+def test_every_switch_is_tried_in_its_other_position() -> None:
+    text = Path(__file__).read_text(encoding="utf-8")
+    for switch in fields(Switches):
+        assert re.search(rf"\b{switch.name} ?= ?", text), switch.name

@@ -20,7 +20,7 @@ import pytest
 
 from dod.errors import StoreError
 from dod.ports import Json
-from dod.store import records
+from dod.store import damage, records, rows
 from dod.store.disk import DiskStore
 
 T = TypeVar("T")
@@ -282,7 +282,7 @@ def test_broken_while_running_is_found_by_a_read_as_well(opened: Open, path: Pat
 def test_another_schema_is_set_aside(opened: Open, path: Path) -> None:
     opened().close()
     with raw(path) as other:
-        text = json.dumps({"schema": records.SCHEMA + 1})
+        text = json.dumps({"schema": rows.SCHEMA + 1})
         other.execute("UPDATE Cache SET value = ? WHERE key = 'meta/version'", (text,))
     assert "another version" in (opened().trouble or "")
 
@@ -321,7 +321,7 @@ def test_only_the_last_quarantines_are_kept(opened: Open, path: Path) -> None:
         spoil_header(path / "cache.db")
     opened()
     asides = sorted(aside.name for aside in path.parent.glob("store.corrupt-*"))
-    assert len(asides) == records.QUARANTINES_KEPT
+    assert len(asides) == damage.QUARANTINES_KEPT
 
 
 # -- planted
@@ -346,7 +346,7 @@ def test_planted_rows_are_refused_and_harmless(opened: Open, path: Path, tmp_pat
     payload = pickle.dumps(Payload(bait))
     put(opened(), "good", {"n": 1})
     opened().close()
-    rows = [
+    planted = [
         ("a/value", 1, 4, None, payload),
         ("a/value-file", 1, 4, str(tmp_path / "payload"), None),
         ("a/text-file", 1, 3, str(secret), None),
@@ -362,12 +362,12 @@ def test_planted_rows_are_refused_and_harmless(opened: Open, path: Path, tmp_pat
     (tmp_path / "payload").write_bytes(payload)
     with raw(path) as other:
         other.executemany(
-            "INSERT INTO Cache (key, raw, mode, filename, value) VALUES (?, ?, ?, ?, ?)", rows
+            "INSERT INTO Cache (key, raw, mode, filename, value) VALUES (?, ?, ?, ?, ?)", planted
         )
     store = opened()
 
     async def scenario() -> None:
-        keys = [key for key, *_ in rows if isinstance(key, str)]
+        keys = [key for key, *_ in planted if isinstance(key, str)]
         for key in keys:
             assert await store.get(key) is None, key
         assert await store.items("") == [("good", {"n": 1})]
@@ -423,16 +423,16 @@ def test_ten_thousand_keys_are_one_walk_along_the_index(opened: Open, path: Path
     def fill() -> None:
         with records_.transaction():
             for n in range(10_000):
-                records_.put(f"turn/{n}", records.Entry("{}"))
+                records_.put(f"turn/{n}", rows.Entry("{}"))
             for n in range(3):
-                records_.put(f"bot/{n}", records.Entry("{}"))
+                records_.put(f"bot/{n}", rows.Entry("{}"))
 
     on_thread(store, fill)
     assert len(asyncio.run(store.items("turn/"))) == 10_000
     assert len(asyncio.run(store.items("bot/"))) == 3
     with raw(path) as other:
         plan = other.execute(
-            f"EXPLAIN QUERY PLAN {records._ROWS}{records._ALIVE} AND key >= ? ORDER BY key",
+            f"EXPLAIN QUERY PLAN {rows.ROWS}{rows.ALIVE} AND key >= ? ORDER BY key",
             (0, "bot/"),
         ).fetchall()
     assert "USING INDEX Cache_key_raw" in str(plan)

@@ -1,14 +1,17 @@
 """From checked mappings to specs: what a key means that was not written, and who clashes."""
 
+from collections.abc import Callable
 from collections.abc import Mapping as Map
 from dataclasses import dataclass
 from typing import Any
 
 from dod.config import document
-from dod.config.document import Entry, Mapping, Node, Scalar, Sequence
+from dod.config.complaints import slips_in
+from dod.config.document import Mapping, Node, Scalar, Sequence
 from dod.config.environment import Environment
 from dod.config.problems import Report
-from dod.config.schema import Checked, check, slip_in
+from dod.config.rules import Checked, check
+from dod.config.schema import properties
 from dod.config.source import Place, Remark
 from dod.config.spec import (
     PUBLIC_TEMPLATE_ID,
@@ -20,6 +23,8 @@ from dod.config.spec import (
     Show,
     Web,
 )
+
+Say = Callable[[str, int, Place], Remark]
 
 
 class Tagged(str):
@@ -58,8 +63,10 @@ def read_bots(
         for finding in checked.findings:
             tell = report.warn if finding.warning else report.error
             tell(finding.place, finding.remark, name)
-        alone = _alone(whole, "name", name, names, report, same_name)
-        alone &= _alone(whole, "dingtalk_app_client_id", name, clients, report, same_client)
+        alone = _alone(whole, "name", names, bot=name, report=report, say=same_name)
+        alone &= _alone(
+            whole, "dingtalk_app_client_id", clients, bot=name, report=report, say=same_client
+        )
         spec = spec_of(checked.value, environment) if checked.sound and alone else None
         candidates.append(Candidate(label, spec, unresolved(whole), checked.secrets))
     return candidates
@@ -74,14 +81,13 @@ def _text(node: Mapping, key: str) -> str:
 def _complain_shape(node: Node, report: Report) -> None:
     if isinstance(node, Scalar) and node.fault:
         report.error(node.place, node.fault)
-    elif slip := slip_in(node):
-        report.error(slip.place, slip.remark)
     else:
-        report.error(node.place, NOT_A_BOT)
+        for place, remark in slips_in(node) or [(node.place, NOT_A_BOT)]:
+            report.error(place, remark)
 
 
 def _alone(
-    node: Mapping, key: str, bot: str, seen: dict[str, int], report: Report, say: Any
+    node: Mapping, key: str, seen: dict[str, int], *, bot: str, report: Report, say: Say
 ) -> bool:
     """Whether no bot before this one has the same ``key``; bots that are wrong count, too."""
     entry, value = node.entries.get(key), _text(node, key)
@@ -153,17 +159,10 @@ def config_of(top: Checked, bots: tuple[BotSpec, ...]) -> Config:
     return Config(bots=bots, **_whole(fields))
 
 
-def usable_defaults(node: Mapping, checked: Checked) -> Mapping:
+def usable_defaults(node: Mapping) -> Mapping:
     """``defaults`` without the keys no bot could use; wrong *values* stay and fail their bots."""
-    known = {key for key in node.entries if key not in _strange(checked)}
-    entries: dict[str, Entry] = {key: node.entries[key] for key in known}
-    return Mapping(node.place, {key: entries[key] for key in node.entries if key in known})
-
-
-def _strange(checked: Checked) -> set[str]:
-    from dod.config.schema import properties
-
-    return set(checked.value) - set(properties("defaults"))
+    known = properties("defaults")
+    return Mapping(node.place, {key: it for key, it in node.entries.items() if key in known})
 
 
 def unresolved(node: Node) -> Any:

@@ -12,8 +12,8 @@ from ruamel.yaml import YAML
 from ruamel.yaml.composer import Composer
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
-from dod.config.slips import Slip, Wreck, explain
 from dod.config.source import Place, Remark, Source, damage
+from dod.config.wrecks import Wreck, explain
 
 MAX_NODES = 10_000  # after alias expansion: a "billion laughs" file has few lines
 MAX_DEPTH = 30
@@ -43,6 +43,7 @@ class Scalar:
     plain: bool = True
     tag: str = ""
     after: str = ""
+    last_line: int = 0
     written: str = ""
     fault: Remark | None = None
 
@@ -122,7 +123,7 @@ def parse(source: Source) -> Parsed:
 
 
 def _compose(text: str) -> Any:
-    """ruamel's root node (None for an empty document), or the wreck of a text without one."""
+    """The node of ruamel (None for an empty document), or the wreck of a text without one."""
     yaml = YAML(typ="safe", pure=True)
     yaml.Composer = _Bounded
     yaml.max_depth = MAX_DEPTH
@@ -216,7 +217,7 @@ class _Tree:
     def _scalar(self, graph: Any, place: Place, tag: str, kind: str) -> Scalar:
         text = str(graph.value)
         end = self._source.find(graph.end_mark.index)
-        scalar = Scalar(place, text, text, plain=graph.style is None)
+        scalar = Scalar(place, text, text, plain=graph.style is None, last_line=end.line)
         if graph.style in {None, "'", '"'}:
             scalar = replace(scalar, after=end.text[end.column - 1 :])
         if kind == "str":
@@ -298,9 +299,7 @@ def merge(under: Mapping, over: Mapping) -> Mapping:
     for key, entry in over.entries.items():
         below = entries.get(key)
         if below and isinstance(below.node, Mapping) and isinstance(entry.node, Mapping):
-            entry = Entry(entry.key, merge(below.node, entry.node))
-        entries[key] = entry
+            entries[key] = Entry(entry.key, merge(below.node, entry.node))
+        else:
+            entries[key] = entry
     return replace(over, entries=entries)
-
-
-__all__ = ["Entry", "Mapping", "Node", "Odd", "Parsed", "Scalar", "Sequence", "Slip", "parse"]

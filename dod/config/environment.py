@@ -10,11 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from dod.config.problems import Report
-from dod.config.schema import bad_url
+from dod.config.problems import Report, nearest
+from dod.config.rules import bad_url
 from dod.config.source import Place, Remark, Source
 from dod.config.spec import PUBLIC_TEMPLATE_ID, Language
-from dod.config.tags import nearest
 
 ORIGINAL = (
     "LOG_LEVEL",
@@ -56,7 +55,7 @@ class Variable:
     place: Place
 
 
-class Unfit(Exception):  # noqa: N818 - it is an answer of a reader, not an error of the program
+class Unfit(Exception):
     """A variable's value cannot be used; says why, twice."""
 
     def __init__(self, zh: str, en: str) -> None:
@@ -67,7 +66,9 @@ class Unfit(Exception):  # noqa: N818 - it is an answer of a reader, not an erro
 # -- readers: text → value, or Unfit
 def _level(text: str) -> str:
     names = ["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
-    level = {"WARN": "WARNING", "FATAL": "CRITICAL", "TRACE": "DEBUG"}.get(text.upper(), text.upper())
+    level = {"WARN": "WARNING", "FATAL": "CRITICAL", "TRACE": "DEBUG"}.get(
+        text.upper(), text.upper()
+    )
     if level not in names:
         raise Unfit(f"只能是 {'、'.join(names)}", f"must be one of {', '.join(names)}")
     return level
@@ -124,7 +125,7 @@ def _word(text: str) -> str:
     return text
 
 
-# variable: (field, reader)
+# By variable: its field, and how its text is read.
 READERS: dict[str, tuple[str, Callable[[str], Any]]] = {
     "DOD_CONFIG_DIR": ("config_dir", Path),
     "DOD_DATA_DIR": ("data_dir", Path),

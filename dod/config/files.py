@@ -12,7 +12,9 @@ from dod.config.source import MAX_BYTES, Remark, Source, decode
 class Files:
     """Reads below ``folder``. ``given``: contents that come from elsewhere (``dod check -``)."""
 
-    def __init__(self, folder: Path, report: Report, given: dict[Path, bytes] | None = None) -> None:
+    def __init__(
+        self, folder: Path, report: Report, given: dict[Path, bytes] | None = None
+    ) -> None:
         self.folder = folder
         self.looked_for: list[Path] = []
         self._report = report
@@ -27,6 +29,7 @@ class Files:
             self.looked_for.append(path)
         if not file:
             file = path.name if path.parent == self.folder else self._relative(path)
+        self._report.order.append(file)
         data = self._given.get(path)
         if data is None:
             try:
@@ -36,10 +39,7 @@ class Files:
             if data is None:
                 return None
         if len(data) > MAX_BYTES:
-            return Remark(
-                f"{file} 太大：最多 {MAX_BYTES // 1_000_000} MB。",
-                f"{file} is too large: at most {MAX_BYTES // 1_000_000} MB.",
-            )
+            return too_large(file)
         text, warnings, fault = decode(data)
         if fault:
             return fault
@@ -68,6 +68,11 @@ def _read(path: Path) -> bytes | None:
         return None
     except ValueError:  # a NUL in the name
         return None
+
+
+def too_large(file: str) -> Remark:
+    most = MAX_BYTES // 1_000_000
+    return Remark(f"{file} 太大：最多 {most} MB。", f"{file} is too large: at most {most} MB.")
 
 
 def unreadable(file: str, exc: OSError) -> Remark:

@@ -10,13 +10,15 @@ from typing import Any, Literal
 
 from dod import logs
 from dod.config.bots import config_of, read_bots, usable_defaults
-from dod.config.document import Mapping, Node, Scalar, Sequence, parse
+from dod.config.complaints import slips_in
+from dod.config.document import Entry, Mapping, Node, Scalar, Sequence, parse
 from dod.config.environment import Environment, read_dotenv, read_environment, together
-from dod.config.files import Files, unreadable
+from dod.config.files import Files, too_large, unreadable
 from dod.config.masking import Mask
 from dod.config.problems import Problem, Report
-from dod.config.schema import Checked, check, key_names, slip_in
-from dod.config.source import Place, Remark, Source
+from dod.config.rules import check
+from dod.config.schema import key_names
+from dod.config.source import GARBLED, Place, Remark, Source
 from dod.config.spec import Config, Language
 from dod.config.tags import RUN_SECRETS, Tags
 
@@ -42,7 +44,7 @@ class Loaded:
     verdict: Verdict
     unresolved: Map[str, dict[str, Any]] = field(default_factory=dict, repr=False)
     language: Language = "auto"
-    environment: Environment = Environment()
+    environment: Environment = field(default_factory=Environment)
 
     @property
     def accepted(self) -> tuple[str, ...]:
@@ -91,6 +93,7 @@ class _Load:
         self._environment = Environment()
         self._language: Language = "auto"
         self._shown = ""
+        self._secrets: list[str] = []
 
     def run(self, paths: list[Path]) -> Loaded:
         source = self._first(paths)
@@ -105,16 +108,20 @@ class _Load:
         )
         tags.read_secrets()
         if not isinstance(source, Source):
-            return self._nothing(paths[0].name, source or self._absent(paths))
+            missing = Source(self._shown or paths[0].name, "")
+            return self._nothing(missing, source or self._absent(paths))
         parsed = parse(source)
         for place, remark in parsed.remarks:
             self._report.error(place, remark)
         if parsed.sound and (parsed.root is None or _hollow(parsed.root)):
-            return self._nothing("", EMPTY, source)
+            return self._nothing(source, EMPTY)
         if parsed.root is None:
             return self._end("rejected")
         root = tags.resolve(parsed.root, (self._folder / self._shown,))
-        return self._read(root, sound=parsed.sound)
+        loaded = self._read(root, sound=parsed.sound)
+        if loaded.config:
+            logs.hide(*self._secrets, *tags.values)
+        return loaded
 
     def _first(self, paths: list[Path]) -> Source | Remark | None:
         for path in paths:
@@ -131,18 +138,18 @@ class _Load:
             return unreadable(str(self._folder), exc)
         return no_file(paths[0].name) if there else NO_FOLDER
 
-    def _nothing(self, file: str, remark: Remark, source: Source | None = None) -> Loaded:
-        place = (source or Source(file, "")).at(1, 1)
-        self._report.error(place, remark)
-        huge = "太大" in remark.zh
-        return self._end("rejected" if huge else "waiting")
+    def _nothing(self, source: Source, remark: Remark) -> Loaded:
+        self._report.error(source.at(1, 1), remark)
+        unusable = remark in {GARBLED, too_large(source.file)}
+        return self._end("rejected" if unusable else "waiting")
 
     def _read(self, root: Node, *, sound: bool) -> Loaded:
         """The root node of a file that parses, or that could be repaired well enough to go on."""
         if not isinstance(root, Mapping):
             self._complain_root(root)
             return self._end("rejected")
-        top = check(root, "top")
+        rest = {key: it for key, it in root.entries.items() if key not in {"bots", "defaults"}}
+        top = check(Mapping(root.place, rest), "top")
         self._report.mask.learn(*top.secrets)
         for finding in top.findings:
             tell = self._report.warn if finding.warning else self._report.error
@@ -152,12 +159,14 @@ class _Load:
         if nodes is None:
             return self._end("rejected")
         bots = read_bots(nodes, defaults, self._environment, self._report)
+        self._secrets += top.secrets
+        for bot in bots:
+            self._secrets += bot.secrets
         specs = tuple(bot.spec for bot in bots if bot.spec)
         rejected = tuple(bot.label for bot in bots if not bot.spec)
         if not sound or (rejected and not specs):
             return self._end("rejected", rejected=rejected if sound else ())
         config = config_of(top, specs)
-        logs.hide(*self._report.mask.known)
         if config.language != "auto":
             self._language = config.language
         return self._end(
@@ -170,25 +179,23 @@ class _Load:
     def _complain_root(self, root: Node) -> None:
         if isinstance(root, Scalar) and root.fault:
             self._report.error(root.place, root.fault)
-        elif slip := slip_in(root):
-            self._report.error(slip.place, slip.remark)
         else:
-            self._report.error(root.place, NO_ROOT)
+            for place, remark in slips_in(root) or [(root.place, NO_ROOT)]:
+                self._report.error(place, remark)
 
     def _defaults(self, root: Mapping) -> Mapping | None:
         entry = root.entries.get("defaults")
         if not entry:
             return None
         if not isinstance(entry.node, Mapping):
-            whole = Mapping(root.place, {"defaults": entry})
-            for finding in _check_one(whole).findings:
-                self._report.error(finding.place, finding.remark)
+            for place, remark in _misshapen(entry, DEFAULTS_EMPTY, DEFAULTS_SHAPE):
+                self._report.error(place, remark)
             return None
         checked = check(entry.node, "defaults")
         for finding in checked.findings:
             tell = self._report.warn if finding.warning else self._report.error
             tell(finding.place, finding.remark)
-        return usable_defaults(entry.node, checked)
+        return usable_defaults(entry.node)
 
     def _bots(self, root: Mapping) -> tuple[Node, ...] | None:
         entry = root.entries.get("bots")
@@ -201,7 +208,8 @@ class _Load:
             if not node.items:
                 self._report.warn(entry.key, NO_BOT_YET)
             return node.items
-        self._report.error(*_not_a_list(entry.key, node))
+        for place, remark in _misshapen(entry, BOTS_EMPTY, BOTS_SHAPE):
+            self._report.error(place, remark)
         return None
 
     def _end(
@@ -229,21 +237,15 @@ def _hollow(root: Node) -> bool:
     return isinstance(root, Scalar) and root.value is None and not root.tag
 
 
-def _check_one(whole: Mapping) -> Checked:
-    from dod.config.schema import check_defaults_shape
-
-    return check_defaults_shape(whole)
-
-
-def _not_a_list(key: Place, node: Node) -> tuple[Place, Remark]:
+def _misshapen(entry: Entry, empty: Remark, shape: Remark) -> list[tuple[Place, Remark]]:
+    """Why the value of ``bots`` or ``defaults`` is none."""
+    node = entry.node
     if isinstance(node, Scalar):
         if node.fault:
-            return node.place, node.fault
+            return [(node.place, node.fault)]
         if node.value is None:
-            return key, BOTS_EMPTY
-        if slip := slip_in(node):
-            return slip.place, slip.remark
-    return node.place, BOTS_SHAPE
+            return [(entry.key, empty)]
+    return slips_in(node) or [(node.place, shape)]
 
 
 # -- the sentences
@@ -274,6 +276,15 @@ BOTS_SHAPE = Remark(
     "“bots” 要写成列表：每个机器人以“- name: …”开头。",
     "'bots' must be a list: each bot begins with '- name: …'.",
     "- name: …",
+)
+DEFAULTS_EMPTY = Remark(
+    "“defaults” 后面是空的；不需要就删掉这一行。",
+    "There is nothing after 'defaults'; delete the line if you do not need it.",
+)
+DEFAULTS_SHAPE = Remark(
+    "“defaults” 下面要写一组“名称: 值”。",
+    "'defaults' must be a mapping of settings.",
+    "defaults: {max_workers: 4}",
 )
 NO_BOT_YET = Remark(
     "bots 是空的，现在没有机器人在运行；加一个“- name: …”就会启动。",

@@ -17,11 +17,13 @@ _ODD = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ufeff
 _TAG = re.compile(r"!\w+\s+(?P<name>[\w.-]+)(?P<rest>[^,}\]#]*)")
 _WORDS = re.compile(r"[A-Za-z]+|[0-9]+|[A-Za-z][a-z]*[0-9]{1,3}")
 _TOKEN = re.compile(r"[A-Za-z0-9_\-+/=.~]{12,}")
-_APP_KEY = re.compile(r"app-[A-Za-z0-9_-]{6,}")
+_APP_KEY = re.compile(r"app-[A-Za-z0-9]{8,}")
 _CLIENT_ID = re.compile(r"ding[a-z0-9]{6,20}")
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}(\.schema)?")
 _HARMLESS = re.compile(r"""["'“”‘’]?<[^<>]*>["'“”‘’]?\s*[,}]?|["'“”‘’]{0,2}|[|>][-+0-9]*""")
-_OPENER = re.compile(r"^\s*(-\s+)*[\"']?[\w.$-]+[\"']?\s*[:：=]|^\s*-\s|^\s*#|^\s*[\w]+\s*$")
+_OPENER = re.compile(
+    r"^\s*(-\s+)*[\"']?[\w.$-]+[\"']?\s*[:：=]|^\s*-\s|^([<=>]{7}|-{3}|\.{3})|^\s*#|^\s*[\w]+\s*$"
+)
 
 
 def looks_secret(token: str) -> bool:
@@ -55,7 +57,8 @@ class Mask:
         names = "|".join(sorted(map(re.escape, keys), key=len, reverse=True))
         self._key = re.compile(
             rf"(?<![\w!])(?P<exact>{names})(?P<sep>[\"']?[ \t]*[:：=]?[ \t]*)"
-            r"|(?<![\w!-])(?P<like>[\w.-]*(?:secret|key|passw|token|credential|密钥|密码|口令)[\w.-]*)"
+            r"|(?<![\w.!-])(?P<like>[\w.-]{0,40}"
+            r"(?:secret|key|passw|token|credential|密钥|密码|口令)[\w.-]{0,40})"
             r"[\"']?[ \t]*(?:[:：=]|[ \t])[ \t]*",
             re.IGNORECASE,
         )
@@ -64,9 +67,8 @@ class Mask:
         """Hide these everywhere; a value of several lines is hidden line by line, too."""
         for value in values:
             for part in (value, *value.split("\n")):
-                part = part.strip()
-                if len(part) >= SHORTEST:
-                    self._known.add(part)
+                if len(part.strip()) >= SHORTEST:
+                    self._known.add(part.strip())
 
     @property
     def known(self) -> frozenset[str]:
@@ -156,6 +158,8 @@ class Mask:
             ]
             if keys and not text.lstrip().startswith("#"):
                 rest = text[keys[-1].end() :].strip()
+                if rest.startswith("!") or (_HARMLESS.fullmatch(rest) and rest[:1] not in "|>"):
+                    return False
                 block = not rest or rest[0] in "|>"
                 deeper = indent > len(text) - len(text.lstrip(" -"))
                 return (block and deeper) or not _OPENER.match(line)

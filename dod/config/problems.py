@@ -4,6 +4,7 @@
 after the line that shows it has been complained about.
 """
 
+import difflib
 import unicodedata
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -61,6 +62,16 @@ class Problem:
         return "\n".join(lines)
 
 
+def nearest(word: str, words: list[str], cutoff: float = 0.6) -> str:
+    """The word that was probably meant, or nothing."""
+    found = difflib.get_close_matches(word[:100], words, 1, cutoff)
+    return found[0] if found else ""
+
+
+def shorten(word: str) -> str:
+    return word if len(word) <= 40 else word[:39] + "…"
+
+
 def width(text: str) -> int:
     """Columns of a terminal that ``text`` takes: Chinese characters take two."""
     return sum(
@@ -83,6 +94,8 @@ class Report:
     """Collects problems of one load; a place is told the same thing once."""
 
     mask: Mask
+    # The files' names in the order in which they were read, and are reported.
+    order: list[str] = field(default_factory=list)
     _drafts: dict[tuple[str, int, int, str], tuple[Severity, Place, str, Remark]] = field(
         default_factory=dict
     )
@@ -104,7 +117,7 @@ class Report:
     def problems(self) -> tuple[Problem, ...]:
         """At most ``MOST``, errors before warnings when there are more; in the files' order."""
         drafts = sorted(self._drafts.values(), key=lambda draft: draft[0] != "error")[:MOST]
-        files = {draft[1].source.file: None for draft in self._drafts.values()}
+        files = dict.fromkeys([*self.order, *(draft[1].source.file for draft in drafts)])
         order = {file: number for number, file in enumerate(files)}
         drafts.sort(key=lambda d: (order[d[1].source.file], d[1].line, d[1].column))
         return tuple(self._finish(*draft) for draft in drafts)

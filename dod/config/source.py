@@ -7,7 +7,6 @@ import bisect
 import codecs
 import re
 from dataclasses import dataclass, field
-from pathlib import Path
 
 MAX_BYTES = 1_000_000
 # What the YAML specification calls printable; ruamel refuses everything else.
@@ -94,7 +93,7 @@ CONTROL = Remark(
 
 
 def decode(data: bytes) -> tuple[str, tuple[Remark, ...], Remark | None]:
-    """Text with ``\\n`` line ends; what to warn of; and why it could not be read, if so."""
+    """Text with Unix line ends; what to warn of; and why it could not be read, if so."""
     warnings: list[Remark] = []
     try:
         if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):

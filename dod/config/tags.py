@@ -4,7 +4,6 @@ Whatever cannot be resolved becomes a ``fault`` of its node, told when the bot i
 looked at. Semantics: appliance §4.3.
 """
 
-import difflib
 import re
 from collections.abc import Mapping as Environ
 from dataclasses import replace
@@ -13,7 +12,7 @@ from pathlib import Path
 from dod.config.document import Entry, Mapping, Node, Scalar, Sequence, parse
 from dod.config.files import Files
 from dod.config.masking import looks_secret
-from dod.config.problems import Report
+from dod.config.problems import Report, nearest
 from dod.config.source import Remark, Source
 from dod.logs import MASK
 
@@ -22,12 +21,6 @@ MAX_DEPTH = 5
 MAX_INCLUDES = 200  # in all: five levels of ten files each would be 100,000
 TAGS = ("!secret", "!env_var", "!include")
 _NAME = re.compile(r"[\w][\w.-]{0,99}")
-
-
-def nearest(word: str, words: list[str], cutoff: float = 0.6) -> str:
-    """The word that was probably meant, or nothing."""
-    found = difflib.get_close_matches(word[:100], words, 1, cutoff)
-    return found[0] if found else ""
 
 
 class Tags:
@@ -43,6 +36,11 @@ class Tags:
         self._secrets: dict[str, Scalar] = {}
         self._secrets_fault: Remark | None = None
         self._included = 0
+
+    @property
+    def values(self) -> tuple[str, ...]:
+        """The secrets of secrets.yaml."""
+        return tuple(node.text for node in self._secrets.values())
 
     def read_secrets(self) -> None:
         """Read secrets.yaml, even if nothing refers to it: its values must never be shown."""
@@ -278,4 +276,4 @@ def empty(file: str) -> Remark:
     return Remark(f"{file} 是空的。", f"{file} is empty.")
 
 
-__all__ = ["RUN_SECRETS", "TAGS", "Tags", "nearest"]
+__all__ = ["RUN_SECRETS", "TAGS", "Tags"]

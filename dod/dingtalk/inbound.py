@@ -33,7 +33,7 @@ def message(frame: Frame) -> Message | None:
         webhook=words(data.get("sessionWebhook")),
         webhook_expires_at=seconds(data.get("sessionWebhookExpiredTime")),
         corp_id=words(data.get("chatbotCorpId")) or words(data.get("senderCorpId")),
-        error_code=words(data.get("errorCode")),
+        error_code="" if words(data.get("errorCode")) == "0" else words(data.get("errorCode")),
     )
 
 

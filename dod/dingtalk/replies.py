@@ -43,7 +43,7 @@ async def send(api: Api, message: Message, text: str, push: Callable[[str], None
 def title(text: str) -> str:
     """The first words of ``text``, for the list of chats; never empty, or DingTalk refuses it."""
     for line in text.splitlines():
-        if words := line.strip(_MARKS):
+        if words := line.replace("**", "").strip(_MARKS):
             return words[:_TITLE_MAX]
     return text.strip()[:_TITLE_MAX] or "…"
 

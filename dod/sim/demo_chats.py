@@ -12,7 +12,15 @@ from typing import Any
 
 from dod.sim.demo_config import DemoBot
 from dod.sim.dingtalk import SimDingTalk
-from dod.sim.dingtalk_world import SimApp, SimCard, SimChat, SimEvent, SimMessage, SimPerson, SimReply
+from dod.sim.dingtalk_world import (
+    SimApp,
+    SimCard,
+    SimChat,
+    SimEvent,
+    SimMessage,
+    SimPerson,
+    SimReply,
+)
 
 Json = dict[str, Any]
 
@@ -115,7 +123,7 @@ class DemoChats:
             if "@" + name in text:
                 text = text.replace("@" + name, "")
                 apps += [app] if app not in apps else []
-        return apps, " ".join(text.split(" ")).strip()
+        return apps, text.strip()
 
     # -- what readers see
 

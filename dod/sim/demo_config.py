@@ -28,11 +28,11 @@ bots:
     # DifyAiCardBotHandler types on an AI card; DifyMarkdownBotHandler sends one message.
     handler: DifyAiCardBotHandler
 
-  - name: 翻译 Translator
-    dingtalk_app_client_id: ding-demo-translator
-    dingtalk_app_client_secret: demo-secret-translator
+  - name: 制度问答 Handbook
+    dingtalk_app_client_id: ding-demo-handbook
+    dingtalk_app_client_secret: demo-secret-handbook
     dify_app_type: workflow
-    dify_app_api_key: !env_var DIFY_API_KEY app-demo-translator
+    dify_app_api_key: !env_var DIFY_API_KEY app-demo-handbook
     handler: DifyAiCardBotHandler
 """
 

@@ -6,58 +6,25 @@ It refuses what the real one refuses (``dify_checks``), writes the events that t
 """
 
 import asyncio
-import contextlib
-import time
 import uuid
-from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import Any
 
 from aiohttp import web
 
 from dod.sim import dify_checks as checks
+from dod.sim.dify_app import SimApp
 from dod.sim.dify_run import Asked, Run, reset
 from dod.sim.dify_scripts import Answer, Fault, Script, echo
-from dod.sim.dify_wire import PING, Kind, Version, Wire, think
+from dod.sim.dify_wire import Kind, Version, Wire, think
 
 __all__ = ["Answer", "Asked", "Fault", "SimApp", "SimDify", "Stopped", "echo"]
 
 _SILENCE = 301.9  # seconds after which 1.13 gives up a stream without events (dify-api §2)
-_MODES = {"agent": "agent-chat", "chatflow": "advanced-chat"}
+_NUMBERS: dict[Version, str] = {"0.15": "0.15.3", "1.13": "1.13.0", "1.13.1": "1.13.1"}
+_HEADERS = {"Content-Type": "text/event-stream; charset=utf-8", "X-Env": "PRODUCTION"}
 _ENDPOINTS = ("/v1/chat-messages", "/v1/completion-messages", "/v1/workflows/run")
 _STOPS = ("/v1/chat-messages", "/v1/completion-messages", "/v1/workflows/tasks")
-
-
-@dataclass(slots=True)
-class SimApp:
-    """One simulated app; every field may be changed at any time and counts from the next request.
-
-    ``answer``: its script. ``fault``: how every request fails. ``required``: inputs that it wants;
-    ``max_concurrent``: requests at once, 0 = any number. ``enabled``: its API is on. ``published``:
-    as a workflow. ``ping_every``: seconds, 0 = never. ``split``: bytes per write, 0 = one event.
-    """
-
-    key: str
-    kind: Kind
-    version: Version = "1.13"
-    answer: Script = field(default_factory=echo)
-    fault: Fault | None = None
-    required: tuple[str, ...] = ()
-    max_concurrent: int = 0
-    enabled: bool = True
-    published: bool = True
-    ping_every: float = 10.0
-    split: int = 0
-    id: str = field(default_factory=lambda: str(uuid.uuid4()))
-    _next: deque[Fault | None] = field(default_factory=deque)
-
-    def fail_next(self, fault: Fault | None, times: int = 1) -> None:
-        """The next ``times`` requests fail so; a queued None lets one through."""
-        self._next.extend([fault] * times)
-
-    def take_fault(self) -> Fault | None:
-        """The fault of the request that is coming in."""
-        return self._next.popleft() if self._next else self.fault
 
 
 @dataclass(slots=True)
@@ -167,7 +134,7 @@ class SimDify:
         finally:
             self._tasks.discard(task)
         if not response.prepared:
-            response.headers["X-Version"] = _number(version)
+            response.headers["X-Version"] = _NUMBERS[version]
         return response
 
     async def _route(self, request: web.Request) -> web.StreamResponse:
@@ -178,14 +145,15 @@ class SimDify:
         about = path in {"/v1/parameters", "/v1/info", "/v1/meta"}
         if not (stop or about or path in _ENDPOINTS):
             said = "The requested URL was not found on the server. If you entered the URL manually "
-            raise checks.page(
-                404, "Not Found", said + "please check your spelling and try again."
-            )
+            raise checks.page(404, "Not Found", said + "please check your spelling and try again.")
         if request.method != ("GET" if about else "POST"):
             said = "The method is not allowed for the requested URL."
             raise checks.refuse(405, "method_not_allowed", said)
         if about:
-            return self._about(self._allowed(request), path)
+            app = self._allowed(request)
+            if path == "/v1/meta":
+                return web.json_response({"tool_icons": {}})
+            return web.json_response(app.info() if path == "/v1/info" else app.parameters())
         if stop:
             return await self._stop(request, task_id)
         return await self._asked(request)
@@ -197,36 +165,6 @@ class SimDify:
         if not app.enabled:
             raise checks.refuse(403, "forbidden", "The app's API service has been disabled.")
         return app
-
-    def _about(self, app: SimApp, path: str) -> web.Response:
-        if path == "/v1/meta":
-            return web.json_response({"tool_icons": {}})
-        if path == "/v1/info":
-            info: dict[str, Any] = {"name": app.key[-4:], "description": "simulated", "tags": []}
-            if app.version != "0.15":
-                info |= {"mode": _MODES.get(app.kind, app.kind), "author_name": "sim"}
-            return web.json_response(info)
-        if not app.published:
-            raise checks.app_unavailable()
-        form = [
-            {"paragraph": {"label": name, "variable": name, "required": True, "default": ""}}
-            for name in app.required
-        ]
-        off = {"enabled": False}
-        return web.json_response({
-            "opening_statement": "",
-            "suggested_questions": [],
-            "suggested_questions_after_answer": off,
-            "speech_to_text": off,
-            "text_to_speech": {"enabled": False, "language": "", "voice": ""},
-            "retriever_resource": {"enabled": True},
-            "annotation_reply": off,
-            "more_like_this": off,
-            "user_input_form": form,
-            "sensitive_word_avoidance": off,
-            "file_upload": off,
-            "system_parameters": {"image_file_size_limit": 10, "file_size_limit": 15},
-        })
 
     async def _stop(self, request: web.Request, task_id: str) -> web.Response:
         app = self._allowed(request)
@@ -261,7 +199,8 @@ class SimDify:
     async def _answered(self, request: web.Request, asked: Asked) -> web.StreamResponse:
         app = self._allowed(request)
         fault = app.take_fault()
-        await self._fail_early(request, app, fault)
+        if fault is not None:
+            await _fail_early(request, app, fault, asked)
         body = await checks.json_body(request)
         asked.user = body["user"]
         checks.user_fits(asked.user, app.version)
@@ -269,50 +208,75 @@ class SimDify:
         checks.fields_fit(app.kind, app.version, body)
         asked.inputs = body["inputs"]
         asked.query = body.get("query") or str(next(iter(body["inputs"].values()), ""))
-        asked.conversation_id = body.get("conversation_id") or ""
-        if app.max_concurrent:
-            open_now = sum(owner is app for owner, _ in self._runs.values())
-            if open_now >= app.max_concurrent:
-                raise checks.too_many(app.version, app.max_concurrent, app.id)
-        streaming = body.get("response_mode") == "streaming"
-        failed_start = self._judge(app, body, streaming=streaming)
-        turn = self._turn(app, asked) if not failed_start else 0
+        open_now = sum(owner is app for owner, _ in self._runs.values())
+        if 0 < app.max_concurrent <= open_now:
+            raise checks.too_many(app.version, app.max_concurrent, app.id)
+        conversation = self._conversation(app, asked, str(body.get("conversation_id") or ""))
+        starts = app.judge(body, known=conversation is not None)
+        turn = 0
+        if starts and conversation is not None and app.converses:
+            self._conversations[asked.answered_in] = conversation
+            conversation.turns = turn = conversation.turns + 1
         answer = app.answer(asked.query, turn, asked.user, asked.inputs)
         if fault is not None:
-            answer = Answer(
-                answer.text,
-                answer.interval,
-                answer.first_delay,
-                answer.tokens,
-                answer.thinking,
-                answer.outputs,
-                fault,
-            )
+            answer = replace(answer, fail=fault)
         wire = Wire(
             app.kind,
             app.version,
             user=asked.user,
-            conversation_id=asked.conversation_id,
+            conversation_id=asked.answered_in,
             inputs=asked.inputs,
         )
         run = Run(asked, wire, request, ping_every=app.ping_every, split=app.split)
         self._runs[wire.task_id] = app, run
         try:
-            if not (streaming or failed_start):
-                return await self._block(run, wire, answer)
-            response = web.StreamResponse(
-                headers={
-                    "Content-Type": "text/event-stream; charset=utf-8",
-                    "X-Version": _number(app.version),
-                    "X-Env": "PRODUCTION",
-                }
-            )
+            if starts and body.get("response_mode") != "streaming":
+                return await _block(run, wire, answer)
+            response = web.StreamResponse(headers=_HEADERS | {"X-Version": _NUMBERS[app.version]})
             await response.prepare(request)
-            if failed_start:
-                await run.silence(_SILENCE, response)
-            else:
+            if starts:
                 thinking = think(answer.thinking, app.version) if answer.thinking else ""
                 await run.stream(response, answer, thinking)
+            else:
+                await run.silence(_SILENCE, response)
+            return response
         finally:
             del self._runs[wire.task_id]
-        return response
+
+    def _conversation(self, app: SimApp, asked: Asked, given: str) -> _Conversation | None:
+        """The conversation of that id if it is this user's with this app, or a new one."""
+        asked.conversation_id = given
+        if not given or not app.converses:
+            asked.answered_in = str(uuid.uuid4()) if app.converses else ""
+            return _Conversation(app.key, asked.user)
+        asked.answered_in = given
+        found = self._conversations.get(given)
+        return found if found and (found.key, found.user) == (app.key, asked.user) else None
+
+
+async def _fail_early(request: web.Request, app: SimApp, fault: Fault, asked: Asked) -> None:
+    """Strike before anything is read, if that is what the fault does."""
+    if fault.kind == "overload":
+        raise checks.too_many(app.version, app.max_concurrent or 1, app.id)
+    if fault.kind == "refuse" and fault.html:
+        raise checks.page(fault.status, fault.message)
+    if fault.kind == "refuse":
+        raise checks.refuse(fault.status, fault.code, fault.message)
+    if fault.after >= 0:
+        return
+    asked.end("broken")
+    if fault.kind == "hang":
+        await asyncio.sleep(fault.seconds)
+    reset(request)
+    raise ConnectionResetError
+
+
+async def _block(run: Run, wire: Wire, answer: Answer) -> web.Response:
+    """The whole answer at once, after the time that streaming it would have taken."""
+    pieces = answer.pieces()
+    wait = answer.first_delay + answer.interval * max(0, len(pieces) - 1)
+    await run.pause(asyncio.get_running_loop().time() + wait)
+    if (fault := answer.fail) is not None:
+        raise checks.refuse(fault.status, fault.code, fault.message)
+    run.asked.end("stopped" if run.stopped else "complete")
+    return web.json_response(wire.blocking("".join(pieces), answer.outputs))

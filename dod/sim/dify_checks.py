@@ -11,7 +11,7 @@ from dod.sim.dify_wire import Kind, Version
 
 _PAGE = """<!doctype html>
 <html lang=en>
-<title>{title}</title>
+<title>{status} {title}</title>
 <h1>{title}</h1>
 <p>{text}</p>
 """
@@ -38,7 +38,7 @@ def refuse(status: int, code: str, message: str) -> Refused:
 
 def page(status: int, title: str, text: str = "") -> Refused:
     """A refusal as HTML, of a gateway or a path that is not Dify's."""
-    return Refused(status, _PAGE.format(title=f"{status} {title}", text=text))
+    return Refused(status, _PAGE.format(status=status, title=title, text=text))
 
 
 def bearer(request: web.Request) -> str:
@@ -119,7 +119,9 @@ def fields_fit(kind: Kind, version: Version, body: dict[str, Any]) -> None:
             uuid.UUID(str(body["conversation_id"]))
         except ValueError:
             said = "Value error, conversation_id must be a valid UUID"
-            raise _field(kind, version, body, "conversation_id", said=said, what="value_error") from None
+            raise _field(
+                kind, version, body, "conversation_id", said=said, what="value_error"
+            ) from None
 
 
 def conversation_unknown(version: Version) -> Refused:

@@ -19,7 +19,8 @@ Outcome = Literal["", "complete", "stopped", "failed", "refused", "broken", "hun
 class Asked:
     """One request for an answer, as it was seen. Times are ``time.monotonic()``, 0 = not yet.
 
-    ``outcome``: empty while it runs; ``broken`` by a fault on the wire; ``hung up`` by the client.
+    ``conversation_id``: as sent; ``answered_in``: the one that the answer belongs to. ``outcome``:
+    empty while it runs; ``broken`` by a fault on the wire; ``hung up`` by the client.
     """
 
     key: str
@@ -28,6 +29,7 @@ class Asked:
     query: str = ""
     inputs: dict[str, Any] = field(default_factory=dict)
     conversation_id: str = ""
+    answered_in: str = ""
     status: int = 200
     at: float = field(default_factory=time.monotonic)
     first_token_at: float = 0.0

@@ -3,6 +3,8 @@
 Strict where the real one is known to be (facts: dingtalk-protocol), switchable where nobody knows
 (``Switches``), breakable at any time (``Faults``). People speak through ``say``; what a bot did is
 in ``cards``, ``replies`` and ``shown``. Nothing takes time unless a fault or a switch says so.
+
+Longer than a module should be: it is the one face of seven siblings, which tests and the demo use.
 """
 
 import asyncio
@@ -317,7 +319,7 @@ class SimDingTalk:
         self.world.listeners.append(callback)
         return lambda: self.world.listeners.remove(callback)
 
-    async def wait(self, predicate: Callable[[], T], timeout: float = 5.0) -> T:  # noqa: ASYNC109
+    async def wait(self, predicate: Callable[[], T | None], timeout: float = 5.0) -> T:  # noqa: ASYNC109
         """Wait until ``predicate`` is true, looked at after every change; returns its value.
 
         Raises TimeoutError with what is there instead.

@@ -244,13 +244,13 @@ class Stream:
             data = json.loads(frame["data"]) if frame.get("data") else None
             frame_id = frame["headers"].get("messageId", "")
         except (ValueError, KeyError, TypeError, AttributeError):
-            self.complaints.append(f"not an ack: {text[:200]}")
+            self.complain(f"not an ack: {text[:200]}")
             return
         message, press = self.world.messages.get(frame_id), self._presses.get(frame_id)
         if message is not None:
             message.acks.append(Ack(connection.id, time.monotonic(), code))
             if all(push.connection != connection.id for push in message.pushes):
-                self.complaints.append(f"ack of {message.id} on a connection that never had it")
+                self.complain(f"ack of {message.id} on a connection that never had it")
             self.world.tell(SimEvent("ack", message))
         elif press is not None:
             press.answered_at = time.monotonic()
@@ -259,7 +259,11 @@ class Stream:
         elif frame_id in connection.frames:
             self._hear_pong(connection, connection.frames[frame_id], data)
         elif frame_id or not connection.leaving:  # ``disconnect`` has no messageId to name
-            self.complaints.append(f"ack of a frame that was never sent: {frame_id!r}")
+            self.complain(f"ack of a frame that was never sent: {frame_id!r}")
+
+    def complain(self, what: str) -> None:
+        self.complaints.append(what)
+        self.world.tell(SimEvent("complaint", what))
 
     def _hear_pong(self, connection: SimConnection, opaque: str, data: Any) -> None:
         if not opaque:
@@ -268,7 +272,7 @@ class Stream:
             connection.pongs += 1
             self.world.tell(SimEvent("connection", connection))
         else:
-            self.complaints.append(f"answer to a ping without its opaque: {data!r}")
+            self.complain(f"answer to a ping without its opaque: {data!r}")
 
     # ------------------------------------------------------------------ ending
 

@@ -216,9 +216,12 @@ class SimEvent(NamedTuple):
 
     message, push, ack: SimMessage. press: SimPress. card: SimCard. reply: SimReply. connection:
     SimConnection, opened, closed or heard of. call: (client id, API, "" or the refusal's code).
+    complaint: a sentence.
     """
 
-    kind: Literal["message", "push", "ack", "press", "card", "reply", "connection", "call"]
+    kind: Literal[
+        "message", "push", "ack", "press", "card", "reply", "connection", "call", "complaint"
+    ]
     subject: Any
 
 

@@ -4,25 +4,16 @@ A full, locked, read-only or vanished disk costs nobody an answer: values wait i
 reads look first, and are written back when the disk is well again (design §7).
 """
 
-import json
 import logging
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import cast
 
 from dod.ports import Json, Store
-from dod.store.records import (
-    DISK_ERRORS,
-    VERSION_KEY,
-    Entry,
-    Records,
-    cause,
-    damaged,
-    salvage,
-    set_aside,
-)
+from dod.store.damage import DISK_ERRORS, cause, damaged, salvage, set_aside
+from dod.store.records import Records
+from dod.store.rows import Entry, entry, parse
 from dod.store.thread import StoreThread
 
 log = logging.getLogger(__name__)
@@ -80,15 +71,15 @@ class DiskStore:
         return self._thread.stop(timeout)
 
     async def get(self, key: str) -> Json | None:
-        return await self._thread.run(lambda: _parse(key, self._read(key)))
+        return await self._thread.run(lambda: parse(key, self._read(key)))
 
     async def put(self, key: str, value: Json, *, expire: float | None = None) -> None:
-        entry = _entry(value, expire)
-        await self._thread.run(lambda: self._write(key, entry))
+        row = entry(value, expire)
+        await self._thread.run(lambda: self._write(key, row))
 
     async def add(self, key: str, value: Json, *, expire: float | None = None) -> bool:
-        entry = _entry(value, expire)
-        return await self._thread.run(lambda: self._claim(key, entry))
+        row = entry(value, expire)
+        return await self._thread.run(lambda: self._claim(key, row))
 
     async def delete(self, key: str) -> None:
         await self._thread.run(lambda: self._write(key, Entry(None)))
@@ -147,7 +138,7 @@ class DiskStore:
         for memory in (self._seen, self._kept):
             found.update(item for item in memory.items() if item[0].startswith(prefix))
         for key, entry in found.items():
-            value = _parse(key, entry.alive_text)
+            value = parse(key, entry.alive_text)
             if value is not None:
                 yield key, value
 
@@ -258,7 +249,7 @@ class DiskStore:
             return
         with records.transaction():
             for key, entry in self._kept.items():
-                on_disk = None if entry.text is None else _parse(key, records.get(key))
+                on_disk = None if entry.text is None else parse(key, records.get(key))
                 if on_disk is None or on_disk.get("state") != "done":
                     records.put(key, entry)
         self._kept = {}
@@ -285,25 +276,6 @@ class DiskStore:
 def _reason(error: BaseException) -> str:
     error = cause(error)
     return str(getattr(error, "strerror", None) or error or type(error).__name__)
-
-
-def _entry(value: Json, expire: float | None) -> Entry:
-    # ASCII: half a surrogate pair from a neighbour's JSON is no valid UTF-8, and SQLite refuses it.
-    return Entry(json.dumps(value), None if expire is None else time.time() + expire)
-
-
-def _parse(key: str, text: str | None) -> Json | None:
-    """The value, or None for what is no JSON object: nobody here wrote that."""
-    if text is None or key == VERSION_KEY:
-        return None
-    try:
-        value = json.loads(text)
-    except ValueError:
-        value = None
-    if not isinstance(value, dict):
-        log.warning("store: refused a value that is no JSON object")
-        return None
-    return cast("Json", value)
 
 
 _: type[Store] = DiskStore

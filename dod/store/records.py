@@ -8,50 +8,20 @@ Thread: the store's, from ``open`` to ``close``; diskcache keeps one connection 
 import json
 import logging
 import os
-import shutil
 import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, closing, suppress
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NoReturn
 
 import diskcache  # type: ignore[import-untyped]
 
+from dod.store.damage import DISK_ERRORS, examine
 from dod.store.mounts import Journal, file_system, journal
+from dod.store.rows import ALIVE, FILE, RAW, ROWS, SCHEMA, VERSION_KEY, Entry
 
 log = logging.getLogger(__name__)
-
-SCHEMA = 1
-VERSION_KEY = "meta/version"
-QUARANTINES_KEPT = 2
-
-_FILE = "cache.db"
-_RAW = 1  # diskcache's MODE_RAW: the value is the column itself
-_ROWS = "SELECT key, value, expire_time FROM Cache WHERE raw = 1 AND mode = 1"
-_ALIVE = " AND (expire_time IS NULL OR expire_time > ?)"
-_SETTINGS = frozenset(diskcache.DEFAULT_SETTINGS) | {"count", "size", "hits", "misses"}
-_DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT}
-
-# What a broken, full, locked or missing disk raises through diskcache.
-DISK_ERRORS = (sqlite3.Error, diskcache.Timeout, OSError)
-
-
-class Entry(NamedTuple):
-    """One value as JSON text; None: deleted. ``expires_at``: epoch seconds, None for never."""
-
-    text: str | None
-    expires_at: float | None = None
-
-    @property
-    def alive_text(self) -> str | None:
-        if self.expires_at is not None and self.expires_at <= time.time():
-            return None
-        return self.text
-
-
-class Damaged(sqlite3.DatabaseError):
-    """The database is no database, is broken inside, or was not written by this schema."""
 
 
 class Refused(OSError):
@@ -78,10 +48,10 @@ class TextDisk(diskcache.Disk):  # type: ignore[misc]
         del read, key
         if type(value) is not str:
             raise TypeError("the store's values are text")
-        return 0, _RAW, None, value
+        return 0, RAW, None, value
 
     def fetch(self, mode: object, filename: object, value: object, read: object) -> str:
-        if read or mode != _RAW or filename is not None or type(value) is not str:
+        if read or mode != RAW or filename is not None or type(value) is not str:
             self._refuse("value")
         return value
 
@@ -116,10 +86,10 @@ class Records:
         """Open or create the store in the directory ``path``; ``timeout``: seconds for a lock."""
         kind = file_system(path)
         mode = journal(kind)
-        file = path / _FILE
+        file = path / FILE
         _make_private(path)
         if file.stat().st_size:
-            _examine(file, mode, timeout)
+            examine(file, mode, timeout)
         cache = _Cache(
             str(path),
             timeout=timeout,
@@ -166,7 +136,7 @@ class Records:
 
     def scan(self, prefix: str) -> Iterator[tuple[str, Entry]]:
         """All entries alive whose key starts with ``prefix``: one walk along the key's index."""
-        query = f"{_ROWS}{_ALIVE} AND key >= ? ORDER BY key"
+        query = f"{ROWS}{ALIVE} AND key >= ? ORDER BY key"
         with closing(self._connection.execute(query, (time.time(), prefix))) as rows:
             for key, value, expires_at in rows:
                 if not isinstance(key, str) or not key.startswith(prefix):
@@ -202,112 +172,13 @@ class Records:
         return connection
 
 
-def damaged(error: BaseException) -> bool:
-    """Waiting cannot help: the database itself is broken."""
-    error = cause(error)
-    if isinstance(error, Damaged):
-        return True
-    code = getattr(error, "sqlite_errorcode", None)
-    if code is None:
-        return False
-    # "no such table", "no such column": somebody emptied it under our feet.
-    return code & 0xFF in _DAMAGE or (code == sqlite3.SQLITE_ERROR and "no such" in str(error))
-
-
-def cause(error: BaseException) -> BaseException:
-    """The error behind diskcache's own.
-
-    It calls every failed BEGIN a Timeout, and repeats a ROLLBACK that SQLite has done by itself.
-    """
-    hidden = isinstance(error, diskcache.Timeout) or "cannot rollback" in str(error)
-    return error.__context__ or error if hidden else error
-
-
-def salvage(path: Path) -> dict[str, Entry]:
-    """What can be read of a store that cannot be opened for writing; empty if nothing can."""
-    for immutable in ("", "&immutable=1"):  # a read-only WAL database needs the second
-        uri = f"{(path / _FILE).absolute().as_uri()}?mode=ro{immutable}"
-        with (
-            suppress(sqlite3.Error),
-            closing(sqlite3.connect(uri, uri=True, timeout=0.1)) as connection,
-        ):
-            rows = connection.execute(_ROWS).fetchall()
-            return {
-                key: Entry(value, expires_at)
-                for key, value, expires_at in rows
-                if isinstance(key, str) and isinstance(value, str) and key != VERSION_KEY
-            }
-    return {}
-
-
-def set_aside(path: Path) -> Path:
-    """Rename the store's directory to ``<name>.corrupt-<time>`` and return that. Raises OSError."""
-    stem = f"{path.name}.corrupt-{time.strftime('%Y%m%d-%H%M%S')}"
-    target, n = path.with_name(stem), 1
-    while target.exists():
-        n += 1
-        target = path.with_name(f"{stem}-{n}")
-    path.rename(target)
-    for old in sorted(path.parent.glob(f"{path.name}.corrupt-*"))[:-QUARANTINES_KEPT]:
-        shutil.rmtree(old, ignore_errors=True)
-    return target
-
-
 def _make_private(path: Path) -> None:
     """0700 and 0600, whatever the umask; SQLite gives its -wal and -shm the database's mode."""
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    os.close(os.open(path / _FILE, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
-    for file in (path, *path.glob(f"{_FILE}*")):
+    os.close(os.open(path / FILE, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    for file in (path, *path.glob(f"{FILE}*")):
         with suppress(OSError):  # a share's mode bits are often not ours to set
             file.chmod(0o700 if file == path else 0o600)
-
-
-def _examine(file: Path, mode: Journal, timeout: float) -> None:
-    """Raise Damaged or another of ``DISK_ERRORS`` *before* diskcache meets the file.
-
-    diskcache would retry a locked one for 60 s, obey whatever stands in its Settings table, and
-    find damage only when it reads the page in question.
-    """
-    with closing(sqlite3.connect(file, timeout=timeout, isolation_level=None)) as connection:
-        verdict = connection.execute("PRAGMA quick_check(1)").fetchone()
-        if verdict != ("ok",):
-            raise Damaged(str(verdict[0]) if verdict else "quick_check says nothing")
-        connection.execute("BEGIN IMMEDIATE")
-        connection.execute("ROLLBACK")
-        tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
-        if tables and not {"Cache", "Settings"} <= tables:
-            return _abandoned_or_damaged(connection, tables)
-        if tables:
-            _examine_tables(connection)
-        (current,) = connection.execute("PRAGMA journal_mode").fetchone()
-        if current != mode:
-            connection.execute(f"PRAGMA journal_mode = {mode}")
-    return None
-
-
-def _abandoned_or_damaged(connection: sqlite3.Connection, tables: set[str]) -> None:
-    """A crash in the middle of the very first opening leaves Settings without Cache: go on."""
-    ours = all(name == "Settings" or name.startswith("sqlite_") for name in tables)
-    if not ours or "Settings" not in tables:
-        raise Damaged("not a store of dod")
-    _examine_settings(connection)
-
-
-def _examine_tables(connection: sqlite3.Connection) -> None:
-    _examine_settings(connection)
-    query = "SELECT value FROM Cache WHERE raw = 1 AND mode = 1 AND key = ?"
-    row = connection.execute(query, (VERSION_KEY,)).fetchone()
-    if row is not None:
-        if row[0] != json.dumps({"schema": SCHEMA}):
-            raise Damaged("written by another version of dod")
-    elif connection.execute("SELECT 1 FROM Cache LIMIT 1").fetchone():
-        raise Damaged("written by something else than dod")
-
-
-def _examine_settings(connection: sqlite3.Connection) -> None:
-    for key, value in connection.execute("SELECT key, value FROM Settings"):
-        if key not in _SETTINGS or not isinstance(value, int | float | str):
-            raise Damaged("unknown settings")
 
 
 def _identity(file: Path) -> tuple[int, int] | None:

@@ -1,0 +1,68 @@
+# One entry for everything. Every target makes its own virtual environment from the lock first.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+MADE := $(VENV)/.made
+# Further words for `make demo` and `make lock`, e.g. make lock ARGS=--upgrade
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check lock clean
+
+help: ## this list
+	@echo 'make demo    a DingTalk, a Dify and a chat page on this machine, with dod between them'
+	@echo 'make check   format, lint, types, layers and unit tests: seconds'
+	@echo 'make test    every test: unit, contract, SDK and end to end'
+	@echo 'make lock    resolve the dependencies of pyproject.toml anew into requirements.lock'
+	@echo 'make clean   remove the virtual environment and everything generated'
+
+demo: $(MADE)
+	@echo '== demo: both neighbours simulated, stop with Ctrl-C'
+	@$(BIN)/dod demo $(ARGS)
+
+check: $(MADE)
+	@echo '== format'
+	@$(BIN)/ruff format --check --quiet --diff .
+	@echo '== lint'
+	@$(BIN)/ruff check --quiet .
+	@echo '== types'
+	@$(BIN)/mypy
+	@echo '== layers'
+	@$(BIN)/pytest -q tests/test_layers.py
+	@echo '== unit tests'
+	@$(BIN)/pytest -q tests/test_*.py
+
+test: $(MADE)
+	@echo '== all tests'
+	@$(BIN)/pytest -q tests
+
+# The build backend comes along, so that dod itself is installed offline and from the lock, too.
+lock: $(MADE)
+	@echo '== resolving requirements.lock'
+	@$(BIN)/python -c 'import tomllib; \
+	  print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' \
+	  | $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url \
+	    --no-header --no-annotate --python-version 3.11 --all-extras $(ARGS) \
+	    -o requirements.lock pyproject.toml - > /dev/null
+	@echo 'requirements.lock is up to date'
+
+clean:
+	@echo '== removing the virtual environment, caches and build output'
+	@rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
+
+$(MADE): requirements.lock pyproject.toml
+	@command -v $(PYTHON) > /dev/null \
+	  || { echo 'Python is missing: apt install python3 python3-venv (or set PYTHON=…)'; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "dod needs Python 3.11 or newer, and this is $$($(PYTHON) -V); set PYTHON=…"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2> /dev/null \
+	  || { echo 'Python lacks its venv module: apt install python3-venv'; exit 1; }
+	@echo '== making $(VENV) from requirements.lock (a minute or two the first time)'
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+	  --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+	  --no-deps --no-build-isolation -e .
+	@touch $@

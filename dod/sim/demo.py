@@ -1,0 +1,280 @@
+"""``dod demo``: the unchanged ``dod run`` between two simulated neighbours, and a chat page.
+
+Everything of the demo lives on one loop in this process; dod itself is a child process that knows
+nothing of it. With ``--dify-url`` a real Dify takes the place of the simulated one.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import getpass
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Coroutine, Mapping
+from typing import Any
+
+import aiohttp
+
+from dod.sim.demo_chats import DemoChats
+from dod.sim.demo_child import Child
+from dod.sim.demo_config import Folder, child_environ
+from dod.sim.demo_page import PORTS, DemoPage
+from dod.sim.dify import SimDify
+from dod.sim.dify_demo import demo as demo_script
+from dod.sim.dify_wire import Kind
+from dod.sim.dingtalk import SimDingTalk
+
+LOOK = 0.2  # seconds between looks at bots.yaml: sooner than dod itself takes a saved file
+ASK = 1.0  # seconds between questions to the child's status page
+DRAIN = 7.0  # seconds, as dod's own default
+PATIENCE = 5.0  # seconds that the child may take beyond its drain
+HASTE = 2.0  # seconds for an end at once
+
+_KINDS: dict[str, Kind] = {
+    "chatbot": "chat",
+    "completion": "completion",
+    "workflow": "workflow",
+}
+
+
+def demo(arguments: argparse.Namespace) -> int:
+    """Serve until a signal; returns the exit status. 2: it could not start."""
+    try:
+        host, port = _address(arguments.listen)
+        key = _key(arguments.dify_url, os.environ)
+        folder = Folder(arguments.dir.resolve())
+        made = folder.make()
+        return asyncio.run(_Demo(folder, host, port, arguments.dify_url or "", key).run(made=made))
+    except (_Unusable, OSError) as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+
+
+class _Unusable(Exception):
+    """One sentence in each language on what cannot be used."""
+
+
+class _Demo:
+    """Lifecycle: ``run`` once. The first signal drains, the second one ends at once."""
+
+    def __init__(self, folder: Folder, host: str, port: int, dify_url: str, key: str) -> None:
+        self._folder = folder
+        self._listen = (host, port)
+        self._dify_url = dify_url
+        self._key = key
+        self._dingtalk = SimDingTalk()
+        self._dify = SimDify()
+        self._dify_keys: set[str] = set()
+        self._environ: dict[str, str] = {}
+        self._password = ""
+        self._stop = asyncio.Event()
+        self._hurried = asyncio.Event()
+
+    async def run(self, *, made: bool) -> int:
+        """Build everything that can fail, then start the child; take it all down in reverse."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            loop.add_signal_handler(number, self._on_signal)
+        async with contextlib.AsyncExitStack() as stack:
+            stack.push_async_callback(self._dingtalk.close)
+            await self._dingtalk.start()
+            if not self._dify_url:
+                stack.push_async_callback(self._dify.close)
+                await self._dify.start()
+            chats = DemoChats(self._dingtalk)
+            chats.put(config={"file": str(self._folder.file)}, dify=self._dify_url, status=None)
+            page = DemoPage(chats)
+            stack.push_async_callback(page.close)
+            address = await self._open(page)
+            web_port = _free_port()
+            self._environ = child_environ(
+                os.environ,
+                self._folder,
+                dingtalk_url=self._dingtalk.url,
+                dify_url=self._dify_url or self._dify.url,
+                dify_key=self._key,
+                web_port=web_port,
+            )
+            signature = self._folder.signature()
+            await self._learn(chats)
+            self._greet(address, made=made)
+            async with _background(
+                self._watch(chats, signature), self._ask(chats, f"http://127.0.0.1:{web_port}")
+            ):
+                await self._serve()
+        return 130 if self._hurried.is_set() else 0
+
+    # -- the child
+
+    async def _serve(self) -> None:
+        """Run the child until a signal, and let it drain while everything else still works."""
+        child = Child(self._environ, _say, _log)
+        running = asyncio.ensure_future(child.run())
+        try:
+            stop = asyncio.ensure_future(self._stop.wait())
+            await asyncio.wait((running, stop), return_when=asyncio.FIRST_COMPLETED)
+            stop.cancel()
+            if running.done():
+                running.result()  # it could not be started at all
+            child.stop()
+            hurried = asyncio.ensure_future(self._hurried.wait())
+            grace = _seconds(self._environ.get("DOD_DRAIN_SECONDS", ""), DRAIN) + PATIENCE
+            await asyncio.wait(
+                (running, hurried), timeout=grace, return_when=asyncio.FIRST_COMPLETED
+            )
+            hurried.cancel()
+            if not running.done():  # its own "at once" closes the store in order
+                child.stop()
+                await asyncio.wait((running,), timeout=HASTE)
+        finally:
+            child.kill()
+            await asyncio.gather(running, return_exceptions=True)
+        _say("演示结束。 The demo has ended.")
+
+    def _on_signal(self) -> None:
+        if self._stop.is_set():
+            self._hurried.set()
+            return
+        self._stop.set()
+        _say(
+            "正在结束：dod 写完手上的回答就停；再按一次 Ctrl+C 立即停止。\n"
+            "Stopping: dod finishes its answers first; Ctrl+C once more stops at once."
+        )
+
+    # -- what the simulated world must know
+
+    async def _learn(self, chats: DemoChats) -> None:
+        """Let the world have the bots of bots.yaml, whatever their credentials are."""
+        # Off the loop: parsing YAML takes long enough to make cards stutter.
+        known = await asyncio.to_thread(self._folder.bots, self._environ)
+        chats.put(config={"file": str(self._folder.file)})
+        if known is None:
+            return
+        bots, self._password = known
+        for bot in bots:
+            if bot.api_key not in self._dify_keys:
+                self._dify_keys.add(bot.api_key)
+                self._dify.add_app(bot.api_key, _KINDS[bot.app_type], script=demo_script)
+        chats.apply(bots)
+
+    async def _watch(self, chats: DemoChats, seen: object) -> None:
+        while True:
+            await asyncio.sleep(LOOK)
+            signature = self._folder.signature()
+            if signature != seen:
+                seen = signature
+                await self._learn(chats)
+
+    async def _ask(self, chats: DemoChats, url: str) -> None:
+        """Show what the child says of itself; None while it does not answer."""
+        timeout = aiohttp.ClientTimeout(total=3)
+        async with aiohttp.ClientSession(timeout=timeout) as session:
+            while True:
+                auth = aiohttp.BasicAuth("demo", self._password) if self._password else None
+                status = None
+                try:
+                    async with session.get(f"{url}/api/status", auth=auth) as answer:
+                        status = await answer.json() if answer.status == 200 else None
+                except (aiohttp.ClientError, TimeoutError, ValueError):
+                    pass  # not yet up, or restarting: the page says so
+                chats.put(status=status)
+                ready = status is not None and status["ready"]
+                await asyncio.sleep(ASK if ready else LOOK)
+
+    # -- words
+
+    async def _open(self, page: DemoPage) -> str:
+        """Listen; returns the address to open."""
+        host, wished = self._listen
+        try:
+            port = await page.start(host, wished)
+        except OSError as error:
+            last = wished + PORTS - 1 if wished else wished
+            raise _Unusable(
+                f"{host} 的端口 {wished}-{last} 都不能用。 "
+                f"No port {wished}-{last} of {host} can be used: {error}"
+            ) from error
+        if wished not in {0, port}:
+            _say(f"端口 {wished} 已被占用，改用 {port}。 Port {wished} is taken; using {port}.")
+        shown = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(host, host)  # noqa: S104
+        return f"http://[{shown}]:{port}/" if ":" in shown else f"http://{shown}:{port}/"
+
+    def _greet(self, address: str, *, made: bool) -> None:
+        dify = (
+            (f"真实的 Dify（{self._dify_url}）", f"the real Dify at {self._dify_url}")
+            if self._dify_url
+            else ("模拟的 Dify", "a simulated Dify")
+        )
+        new = ("（刚生成）", " (written just now)") if made else ("", "")
+        lines = [
+            f"dod 演示：真正的 dod，运行在模拟的钉钉和{dify[0]}之间；按 Ctrl+C 结束。",
+            f"dod demo: the real dod between a simulated DingTalk and {dify[1]}; Ctrl+C ends it.",
+            f"  机器人{new[0]} Bots{new[1]}: {self._folder.file}",
+            f"  请用浏览器打开 Open in a browser: {address}",
+        ]
+        if self._dify_url:
+            lines += [
+                "  bots.yaml 里的 dify_app_type 要和该密钥所属应用的类型一致。",
+                "  dify_app_type in bots.yaml must be the type of the app that the key belongs to.",
+            ]
+        _say("\n".join(lines))
+
+
+@contextlib.asynccontextmanager
+async def _background(*works: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Run ``works`` beside the body; a failure of one of them ends the body, too."""
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(work) for work in works]
+        yield
+        for task in tasks:
+            task.cancel()
+
+
+def _address(listen: str) -> tuple[str, int]:
+    host, colon, port = listen.rpartition(":")
+    if not colon or not port.isascii() or not port.isdigit() or int(port) > 65535:
+        raise _Unusable(
+            f"--listen 主机:端口，例如 127.0.0.1:8800。 --listen HOST:PORT, not {listen}"
+        )
+    return host.strip("[]"), int(port)
+
+
+def _key(dify_url: str | None, environ: Mapping[str, str]) -> str:
+    """The real Dify's key: from the environment, else from a prompt; never stored."""
+    if not dify_url:
+        return ""
+    if not dify_url.startswith(("http://", "https://")):
+        raise _Unusable("--dify-url 要以 http:// 或 https:// 开头。 It begins with http(s)://.")
+    key = environ.get("DIFY_API_KEY", "").strip()
+    if not key and sys.stdin.isatty():
+        key = getpass.getpass("Dify API key（app-…，不显示 not shown）: ").strip()
+    if not key:
+        raise _Unusable("请设置环境变量 DIFY_API_KEY。 Please set DIFY_API_KEY.")
+    return key
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _seconds(text: str, default: float) -> float:
+    try:
+        return max(0.0, float(text))
+    except ValueError:
+        return default
+
+
+def _say(text: str) -> None:
+    with contextlib.suppress(BrokenPipeError):
+        sys.stdout.write(text + "\n")
+        sys.stdout.flush()
+
+
+def _log(line: str) -> None:
+    with contextlib.suppress(BrokenPipeError):
+        sys.stderr.write(f"dod | {line}\n")
+        sys.stderr.flush()
