@@ -203,6 +203,7 @@ class Appliance:
                 verdict=loaded.verdict,
                 loaded_at=self._loaded_at,
                 problems=tuple(problem.to_json() for problem in loaded.problems),
+                applied=self._config is not None,
             ),
             bots=self._fleet.snapshots(),
             alive=self._fleet.beats,

@@ -73,13 +73,17 @@ class BotSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class ConfigStatus:
-    """The verdict of the last load. ``problems`` are already JSON (design §2.4)."""
+    """The verdict of the last load. ``problems`` are already JSON (design §2.4).
+
+    ``applied``: some load was accepted, at least partly, since the start.
+    """
 
     file: str = ""
     loads: int = 0
     verdict: Verdict = "waiting"
     loaded_at: float = 0.0
     problems: tuple[dict[str, Any], ...] = ()
+    applied: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +102,7 @@ class Status:
         """Every accepted bot is connected, or waits for a person to mend its credentials."""
         running = [bot for bot in self.bots if bot.verdict in {"running", "running_old"}]
         settled = all(bot.state in {"connected", "bad_credentials"} for bot in running)
-        return settled and self.config.verdict != "waiting" and not self.stopping
+        return settled and self.config.applied and not self.stopping
 
     def to_json(self) -> dict[str, Any]:
         return {

@@ -79,9 +79,13 @@ class Scene:
         await self.until(lambda: len(self.messages) > count)
         return self.messages[-1]
 
+    async def connected_after(self, number: int) -> None:
+        """Wait for one more connection than ``number``."""
+        await self.until(lambda: self.channel.connections > number)
+
     async def until(self, true: Callable[[], object], seconds: float = 5.0) -> None:
         async with asyncio.timeout(seconds):
-            while not true():
+            while not true():  # noqa: ASYNC110  (a condition of the simulator has no event)
                 await asyncio.sleep(0.002)
 
 

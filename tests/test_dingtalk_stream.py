@@ -12,7 +12,7 @@ from aiohttp import web
 from dod.dingtalk.times import CALM, Backoff
 from dod.messages import Message
 from dod.sim.faults import GatewayFault
-from tests.test_dingtalk_channel import ID, QUICK, scene
+from tests.test_dingtalk_channel import ID, OWN, QUICK, scene
 
 PATIENT = replace(QUICK, ack=5.0)
 
@@ -195,7 +195,7 @@ def test_a_gateway_that_says_disconnect_at_once_again_and_again_meets_it_too() -
             await it.connect()
             for number in range(1, 5):
                 await it.sim.disconnect(ID)
-                await it.until(lambda number=number: it.channel.connections > number)
+                await it.connected_after(number)
             assert noted.asked == [0, 1, 2]  # the first time at once
 
     asyncio.run(act())
@@ -208,7 +208,7 @@ def test_a_connection_that_lived_a_while_resets_the_back_off() -> None:
             await it.connect()
             for number in range(1, 4):
                 await it.sim.cut(ID)
-                await it.until(lambda number=number: it.channel.connections > number)
+                await it.connected_after(number)
             assert noted.asked == [0, 0, 0]
 
     asyncio.run(act())
@@ -229,18 +229,10 @@ def test_disconnect_opens_the_next_connection_first_and_loses_nothing() -> None:
             assert 0 not in live
             await it.hear("on the new one")
             [old] = [one for one in it.sim.connections(ID) if one.leaving]
-            late = {**it.messages[0].to_json(), "msgId": "late"}
-            await old.send(
-                json.dumps(
-                    {
-                        "type": "CALLBACK",
-                        "headers": {"topic": "/v1.0/im/bot/messages/get", "messageId": "f"},
-                        "data": json.dumps(
-                            {"conversationId": late["id"], "senderId": "x", "msgId": "late"}
-                        ),
-                    }
-                )
-            )
+            late = {"conversationId": "cid", "senderId": "x", "msgId": "late"}
+            head = {"topic": "/v1.0/im/bot/messages/get", "messageId": "frame"}
+            frame = {"type": "CALLBACK", "headers": head, "data": json.dumps(late)}
+            await old.send(json.dumps(frame))
             await it.until(lambda: len(it.messages) == 2)
             assert it.messages[1].id == "late"
             assert it.words == ["connecting", "connected"]
@@ -319,12 +311,18 @@ def test_garbage_is_one_line_and_the_connection_goes_on(caplog: pytest.LogCaptur
     assert all(record.levelno == logging.WARNING for record in caplog.records)
 
 
-def test_events_callbacks_and_unknown_topics_are_acknowledged_each_in_its_way() -> None:
+def test_events_callbacks_and_unknown_topics_are_acknowledged_each_in_its_way(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     async def act() -> None:
         async with scene() as it:
             await it.connect()
             heard: list[dict[str, object]] = []
-            it.sim.stream._hear = lambda _, text: heard.append(json.loads(text))  # type: ignore[method-assign]
+
+            def hear(_: object, text: str) -> None:
+                heard.append(json.loads(text))
+
+            monkeypatch.setattr(it.sim.stream, "_hear", hear)
             for kind, topic in (
                 ("EVENT", "*"),
                 ("CALLBACK", "/v1.0/card/instances/callback"),
@@ -349,8 +347,6 @@ def test_a_pressed_button_is_answered() -> None:
         async with scene() as it:
             await it.connect()
             message = await it.hear()
-            from tests.test_dingtalk_channel import OWN
-
             await it.channel.card(message, OWN).open()
             press = await it.sim.press(it.sim.cards[it.channel.card(message, OWN).id], it.ann, "1")
             await it.until(lambda: press.answer is not None)

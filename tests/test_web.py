@@ -12,7 +12,9 @@ from dod.status import BotSnapshot, ConfigStatus, Status, Turns
 from dod.web.server import StatusServer, host_allowed, metrics
 
 BOT = BotSnapshot(name='人"事', state="connected", since=1.0, turns=Turns(answered=3), calls=12)
-READY = Status(started_at=1.0, config=ConfigStatus("bots.yaml", 1, "accepted"), bots=(BOT,))
+READY = Status(
+    started_at=1.0, config=ConfigStatus("bots.yaml", 1, "accepted", applied=True), bots=(BOT,)
+)
 
 
 def free_port() -> int:
@@ -96,7 +98,8 @@ def test_page_is_served_and_asks_nobody_else() -> None:
     [
         (READY, 200),
         (Status(started_at=1.0), 503),
-        (Status(started_at=1.0, config=ConfigStatus(verdict="accepted")), 200),
+        (Status(started_at=1.0, config=ConfigStatus(verdict="rejected")), 503),
+        (Status(started_at=1.0, config=ConfigStatus(verdict="accepted", applied=True)), 200),
         (Status(started_at=1.0, config=READY.config, bots=READY.bots, stopping=True), 503),
         (
             Status(

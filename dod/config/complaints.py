@@ -29,7 +29,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One broken rule: at which value, of which piece of schema. ``item``: the value is a list's."""
+    """One broken rule: at which value, of which piece of schema. ``item``: it is in a list."""
 
     key: str
     node: Node

@@ -1,4 +1,4 @@
-"""Is this database ours and whole, and what is to be done with one that is not?
+"""Whether a database is ours and whole, and what is to be done with one that is not.
 
 Thread: the store's.
 """

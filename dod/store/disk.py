@@ -13,7 +13,7 @@ from pathlib import Path
 from dod.ports import Json, Store
 from dod.store.damage import DISK_ERRORS, cause, damaged, salvage, set_aside
 from dod.store.records import Records
-from dod.store.rows import Entry, entry, parse
+from dod.store.rows import Entry, parse, row_of
 from dod.store.thread import StoreThread
 
 log = logging.getLogger(__name__)
@@ -74,11 +74,11 @@ class DiskStore:
         return await self._thread.run(lambda: parse(key, self._read(key)))
 
     async def put(self, key: str, value: Json, *, expire: float | None = None) -> None:
-        row = entry(value, expire)
+        row = row_of(value, expire)
         await self._thread.run(lambda: self._write(key, row))
 
     async def add(self, key: str, value: Json, *, expire: float | None = None) -> bool:
-        row = entry(value, expire)
+        row = row_of(value, expire)
         return await self._thread.run(lambda: self._claim(key, row))
 
     async def delete(self, key: str) -> None:

@@ -30,7 +30,7 @@ class Entry(NamedTuple):
         return self.text
 
 
-def entry(value: Json, expire: float | None) -> Entry:
+def row_of(value: Json, expire: float | None) -> Entry:
     # ASCII: half a surrogate pair from a neighbour's JSON is no valid UTF-8, and SQLite refuses it.
     return Entry(json.dumps(value), None if expire is None else time.time() + expire)
 
@@ -41,7 +41,7 @@ def parse(key: str, text: str | None) -> Json | None:
         return None
     try:
         value = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         value = None
     if not isinstance(value, dict):
         log.warning("store: refused a value that is no JSON object")

@@ -17,10 +17,10 @@ KEY = "app-it-key-0123456789"
 @pytest.mark.parametrize(
     ("fault", "key", "kept"),
     [
-        (Fault("error_event", after=3), "dify_model_failed", True),
+        (Fault("error", after=3), "dify_model_failed", True),
         (Fault("end", after=3), "dify_cut", True),
         (Fault("reset", after=3), "dify_cut", True),
-        (Fault("error_event"), "dify_model_failed", False),
+        (Fault("error"), "dify_model_failed", False),
     ],
 )
 def test_a_broken_answer_is_never_shown_as_complete(
