@@ -222,6 +222,8 @@ def test_no_secret_in_any_log_at_any_level(caplog: pytest.LogCaptureFixture) -> 
     root, handlers = logging.root.level, list(logging.root.handlers)
     try:
         logs.set_up("DEBUG")
+        for name in ("websockets", "httpcore", "asyncio"):  # safe even if they were let loose
+            logging.getLogger(name).setLevel(logging.DEBUG)
         with caplog.at_level(logging.DEBUG):
             secrets = asyncio.run(act())
     finally:

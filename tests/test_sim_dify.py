@@ -71,6 +71,12 @@ def run(
     asyncio.run(main())
 
 
+async def until(true: Callable[[], bool]) -> None:
+    """Wait for something that another task does; the scenario has a deadline."""
+    while not true():  # noqa: ASYNC110  the simulator tells nobody
+        await asyncio.sleep(0.005)
+
+
 def asking(query: str = "hello", user: str = "alice", **more: Any) -> dict[str, Any]:
     return {"inputs": {}, "query": query, "user": user, "response_mode": "streaming"} | more
 
@@ -131,8 +137,7 @@ def test_refuses_as_recorded(name: str, version: Version) -> None:
         if app.max_concurrent:
             app.answer = lambda *_: Answer("slow", first_delay=5)
             busy = asyncio.create_task(client.post("/chat-messages", json=asking()))
-            while not sim.running:
-                await asyncio.sleep(0.005)
+            await until(lambda: sim.running > 0)
         got = await client.request(method, path.removeprefix("/v1"), content=body, headers=headers)
         if busy:
             busy.cancel()
@@ -250,12 +255,11 @@ def test_unknown_conversation_on_a_relayed_chatflow_is_silence() -> None:
     async def scenario(sim: SimDify, client: httpx.AsyncClient) -> None:
         sim.add_app(KEY, "chatflow", version="1.13")
         body = asking(conversation_id="00000000-0000-0000-0000-000000000007")
-        with pytest.raises(httpx.ReadTimeout):
-            async with client.stream("POST", "/chat-messages", json=body, timeout=0.1) as response:
-                seen = b""
-                async for chunk in response.aiter_bytes():
-                    seen += chunk
-                    assert seen == b"event: ping\n\n"
+        async with client.stream("POST", "/chat-messages", json=body, timeout=0.1) as response:
+            chunks = response.aiter_bytes()
+            assert await anext(chunks) == b"event: ping\n\n"
+            with pytest.raises(httpx.ReadTimeout):
+                await anext(chunks)
 
     run(scenario)
 
@@ -340,8 +344,7 @@ def test_close_ends_hanging_answers_at_once() -> None:
         calls = [
             asyncio.create_task(client.post("/chat-messages", json=asking())) for _ in range(2)
         ]
-        while len(sim.requests) < 2 or not sim.running:
-            await asyncio.sleep(0.005)
+        await until(lambda: len(sim.requests) == 2 and sim.running > 0)
         await asyncio.wait_for(sim.close(), 2)
         for call in calls:
             with pytest.raises(httpx.HTTPError):

@@ -83,7 +83,7 @@ class DifyApp:
         # A key with characters that no header can carry is a wrong key: Dify shall say so.
         sendable = "".join(char if "!" <= char <= "~" else "?" for char in key)
         self._client = http.client(
-            url, read=timeout + 30.0, headers={"Authorization": f"Bearer {sendable}"}
+            url, read=timeout + 30.0, headers={"Authorization": f"Bearer {sendable or '?'}"}
         )
 
     @property

@@ -170,7 +170,7 @@ class AICard:
         code = error.code.lower()
         if code.startswith("param.stream") or "unsafe" in code:
             return False
-        may_have_ended = False
+        may_have_ended = self._maybe_ended or not self._opened
         return may_have_ended or "finaliz" in error.detail.lower()
 
     async def _put_finished(self, text: str) -> None:

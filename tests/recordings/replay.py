@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 HERE = Path(__file__).parent
 EXPECTED: dict[str, dict[str, dict[str, Any]]] = json.loads(
@@ -58,7 +58,7 @@ class Replay:
     connections: int = 0
     url: str = ""
 
-    async def __aenter__(self) -> "Replay":
+    async def __aenter__(self) -> Self:
         self._handlers: set[asyncio.Task[None]] = set()
         self._server = await asyncio.start_server(self._connected, "127.0.0.1", 0)
         port = self._server.sockets[0].getsockname()[1]

@@ -1,0 +1,320 @@
+"""``dod demo`` as a person starts it: a process, spoken to over the HTTP of its page."""
+
+import asyncio
+import contextlib
+import http.client
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from dod.sim.demo_chats import DemoChats
+from dod.sim.demo_config import DemoBot, Folder, child_environ
+from dod.sim.dingtalk import SimDingTalk
+from dod.sim.dify_demo import demo as script
+
+Json = dict[str, Any]
+
+
+class Demo:
+    """Lifecycle: ``with running(...) as demo``; output goes to files, so that no pipe fills up."""
+
+    def __init__(self, process: subprocess.Popen[bytes], out: Path) -> None:
+        self.process = process
+        self.out = out
+        self.address = ""
+
+    def printed(self) -> str:
+        return self.out.read_text("utf-8")
+
+    def wait(self, condition: Callable[[], Any], what: str, seconds: float = 30.0) -> Any:
+        deadline = time.monotonic() + seconds
+        while not (value := condition()):
+            assert time.monotonic() < deadline, f"no {what}\n{self.printed()}"
+            assert self.process.poll() is None, f"ended before {what}\n{self.printed()}"
+            time.sleep(0.05)
+        return value
+
+    def call(
+        self, method: str, path: str, body: object = None, headers: dict[str, str] | None = None
+    ) -> tuple[int, str]:
+        connection = http.client.HTTPConnection(urlsplit(self.address).netloc, timeout=10)
+        with contextlib.closing(connection):
+            kind = {"Content-Type": "application/json"} if body is not None else {}
+            text = json.dumps(body) if body is not None else None
+            connection.request(method, path, text, {**kind, **(headers or {})})
+            answer = connection.getresponse()
+            return answer.status, answer.read().decode()
+
+    def world(self) -> Json:
+        status, text = self.call("GET", "/api/world")
+        assert status == 200
+        world: Json = json.loads(text)
+        return world
+
+    def chat(self, title: str, person: str) -> str:
+        chats = self.world()["chats"]
+        return next(
+            str(one["id"]) for one in chats if title in one["title"] and person in one["people"]
+        )
+
+    def say(self, chat: str, person: str, text: str) -> list[str]:
+        status, answer = self.call(
+            "POST", "/api/say", {"chat": chat, "person": person, "text": text}
+        )
+        assert status == 200, answer
+        names: list[str] = json.loads(answer)["to"]
+        return names
+
+    def items(self, chat: str, kind: str) -> list[Json]:
+        return [one for one in self.world()["items"] if (one["chat"], one["kind"]) == (chat, kind)]
+
+    def ready(self) -> bool:
+        status = self.world()["status"]
+        return bool(status and status["ready"] and status["bots"])
+
+
+@contextlib.contextmanager
+def running(folder: Path, *, listen: str = "127.0.0.1:0", **environ: str) -> Iterator[Demo]:
+    """A demo whose bots are connected; killed in the end if it still runs."""
+    out = folder.with_suffix(".out")
+    with out.open("wb") as file:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "dod", "demo", "--listen", listen, "--dir", str(folder)],
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            env={**os.environ, **environ},
+        )
+    demo = Demo(process, out)
+    try:
+        found = demo.wait(lambda: re.search(r"http://\S+/", demo.printed()), "address")
+        demo.address = found.group()
+        demo.wait(demo.ready, "ready bots")
+        yield demo
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+            try:
+                process.wait(15)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def text_of(question: str, turn: int = 1) -> str:
+    return script(question, turn, "", {}).text
+
+
+def test_people_ask_in_both_chats_and_term_drains(tmp_path: Path) -> None:
+    """One process for the whole story: a start takes a second or two."""
+    folder = tmp_path / "demo"
+    with running(folder) as demo:
+        mine = demo.chat("助手", "lilei")
+        group = demo.chat("产品群", "tom")
+        assert demo.say(mine, "lilei", "怎么报销？") == ["助手 Assistant"]
+        assert demo.say(group, "tom", "没有人被叫到") == []
+        assert demo.say(group, "tom", "@制度问答 写一段代码") == ["制度问答 Handbook"]
+        for chat, question in ((mine, "怎么报销？"), (group, "写一段代码")):
+            card = demo.wait(
+                lambda chat=chat: [
+                    one for one in demo.items(chat, "card") if one["state"] == "finished"
+                ],
+                "finished card",
+            )
+            assert card[0]["text"] == text_of(question)
+            assert 1 < card[0]["calls"] < 12
+        assert [one["text"] for one in demo.items(group, "said")] == [
+            "没有人被叫到",
+            "@制度问答 写一段代码",
+        ]
+        assert all(one["delivered"] for one in demo.world()["items"] if one["kind"] == "said")
+        assert len(demo.items(demo.chat("助手", "tom"), "card")) == 0  # another person's 1:1 chat
+
+        demo.say(mine, "lilei", "年假怎么算？")
+        demo.wait(lambda: len(demo.items(mine, "card")) == 2, "second card")
+        demo.process.send_signal(signal.SIGTERM)
+        assert demo.process.wait(20) == 0
+        assert "dod has stopped" in demo.printed()
+        assert "Traceback" not in demo.printed()
+    assert "助手 Assistant" in (folder / "config" / "bots.yaml").read_text("utf-8")
+
+
+def test_a_file_of_ones_own_is_kept_and_its_bots_exist(tmp_path: Path) -> None:
+    """Also: a taken port is stepped over, a dead child is started again, Ctrl+C ends it."""
+    folder = tmp_path / "demo"
+    Folder(folder).make()
+    own = (
+        "bots:\n  - name: 我的\n    dingtalk_app_client_id: ding-own\n"
+        "    dingtalk_app_client_secret: whatever-1\n    dify_app_type: completion\n"
+        "    dify_app_api_key: app-own-key\n"
+    )
+    file = folder / "config" / "bots.yaml"
+    file.write_text(own, "utf-8")
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with running(folder, listen=f"127.0.0.1:{port}", DIFY_API_KEY="app-real-secret") as demo:
+            assert f"{port} is taken" in demo.printed()
+            mine = demo.chat("我的", "tom")
+            demo.say(mine, "tom", "Hello")
+            demo.wait(
+                lambda: [one for one in demo.items(mine, "card") if one["state"] == "finished"],
+                "finished card",
+            )
+            assert demo.items(mine, "card")[0]["text"] == text_of("Hello")
+            child = int(re.findall(r"dod_pid=(\d+)", _processes(demo.process.pid))[0])
+            os.kill(child, signal.SIGKILL)
+            demo.wait(lambda: "ended unexpectedly (-9)" in demo.printed(), "word of the death")
+            demo.wait(lambda: demo.printed().count("dod starts") == 2, "restart")
+            demo.wait(demo.ready, "ready bots again")
+            demo.process.send_signal(signal.SIGINT)
+            assert demo.process.wait(20) == 0
+            assert "app-real-secret" not in demo.printed()
+    assert file.read_text("utf-8") == own
+
+
+def _processes(parent: int) -> str:
+    """``dod_pid=N`` for each child of ``parent``."""
+    children = Path(f"/proc/{parent}/task/{parent}/children").read_text("ascii").split()
+    return " ".join(f"dod_pid={pid}" for pid in children)
+
+
+def test_only_the_page_itself_may_speak(tmp_path: Path) -> None:
+    with running(tmp_path / "demo") as demo:
+        body = {"chat": demo.chat("助手", "tom"), "person": "tom", "text": "hi"}
+        host = urlsplit(demo.address).netloc
+        refused = [
+            {"Origin": "http://evil.example"},
+            {"Sec-Fetch-Site": "cross-site"},
+            {"Content-Type": "text/plain"},
+        ]
+        for headers in refused:
+            assert demo.call("POST", "/api/say", body, headers)[0] == 403
+        assert demo.call("GET", "/", headers={"Host": "evil.example:80"})[0] == 421
+        assert demo.call("POST", "/api/say", {**body, "person": "nobody"})[0] == 404
+        assert demo.call("POST", "/api/say", {**body, "chat": "nowhere"})[0] == 404
+        assert demo.call("POST", "/api/say", {**body, "text": "  "})[0] == 400
+        assert demo.call("POST", "/api/say", [])[0] == 400
+        assert demo.call("POST", "/api/say", {**body, "text": "x" * 6001})[0] == 413
+        assert demo.items(body["chat"], "said") == []
+        assert demo.call("POST", "/api/say", body, {"Origin": f"http://{host}"})[0] == 200
+        status, page = demo.call("GET", "/")
+        assert status == 200
+        assert not re.search(r"(src|href)=\"(?!data:,)", page)
+
+
+@pytest.mark.parametrize("listen", ["nonsense", "127.0.0.1:", "127.0.0.1:99999", "300.0.0.1:1"])
+def test_an_unusable_address_is_said(tmp_path: Path, listen: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "dod", "demo", "--listen", listen, "--dir", str(tmp_path / "d")],
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert b"Traceback" not in done.stderr
+    assert done.stderr
+
+
+def test_a_real_dify_needs_a_key(tmp_path: Path) -> None:
+    environ = {name: value for name, value in os.environ.items() if name != "DIFY_API_KEY"}
+    command = [sys.executable, "-m", "dod", "demo", "--dify-url", "http://127.0.0.1:9/v1"]
+    done = subprocess.run(
+        [*command, "--dir", str(tmp_path / "d")],
+        capture_output=True,
+        timeout=60,
+        check=False,
+        stdin=subprocess.DEVNULL,
+        env=environ,
+    )
+    assert done.returncode == 2
+    assert b"DIFY_API_KEY" in done.stderr
+
+
+def test_the_key_of_a_real_dify_is_passed_by_the_environment_only(tmp_path: Path) -> None:
+    """And what the shell says about a real DingTalk never reaches the simulated one."""
+    folder = Folder(tmp_path)
+    folder.make()
+    shell = {"PATH": "/bin", "DINGTALK_AI_CARD_TEMPLATE_ID": "real", "DIFY_API_KEY": "app-in-shell"}
+
+    def environ(key: str) -> dict[str, str]:
+        return child_environ(
+            {**shell, "DOD_LANG": "en", "NO_PROXY": "intranet"},
+            folder,
+            dingtalk_url="http://127.0.0.1:1",
+            dify_url="http://127.0.0.1:2/v1",
+            dify_key=key,
+            web_port=3,
+        )
+
+    simulated, real = environ(""), environ("app-given")
+    assert "DINGTALK_AI_CARD_TEMPLATE_ID" not in simulated
+    assert "DIFY_API_KEY" not in simulated
+    assert real["DIFY_API_KEY"] == "app-given"
+    assert simulated["NO_PROXY"] == "intranet,127.0.0.1,localhost"
+    assert simulated["DOD_LANG"] == "en"
+    assert "app-given" not in folder.file.read_text("utf-8")
+    for given, keys in (
+        (simulated, ["app-demo-assistant", "app-demo-handbook"]),
+        (real, ["app-given", "app-given"]),
+    ):
+        known = folder.bots(given)
+        assert known is not None
+        assert [bot.api_key for bot in known[0]] == keys
+
+
+def test_the_first_file_has_no_problem_at_all(tmp_path: Path) -> None:
+    folder = Folder(tmp_path)
+    assert folder.make()
+    assert not folder.make()
+    done = subprocess.run(
+        [sys.executable, "-m", "dod", "check", str(folder.file)],
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout.decode()
+
+
+def test_who_is_addressed_in_a_group() -> None:
+    """The longest name counts; a part of a name will do; without an @ it is small talk."""
+
+    async def run() -> None:
+        sim = await SimDingTalk().start()
+        try:
+            chats = DemoChats(sim)
+            bots = [DemoBot(name, "id-" + name, "s", "chatbot", "k") for name in ("IT", "IT 支持")]
+            chats.apply(bots)
+            group = next(one for one in sim.world.chats.values() if one.kind == "group")
+            assert await chats.say(group.id, "tom", "@IT 支持 打印机") == ["IT 支持"]
+            assert await chats.say(group.id, "tom", "@支持 打印机") == ["IT 支持"]
+            assert await chats.say(group.id, "tom", "IT 支持在吗") == []
+            said = [one.text for one in sim.world.chats[group.id].shown if hasattr(one, "person")]
+            assert said == ["打印机", "打印机"]
+            items = chats.since(0)["items"]
+            # Nobody is connected: what was meant for a bot did not get there.
+            assert [one["delivered"] for one in items] == [False, False, True]
+            version = chats.version
+            chats.put(status=None)
+            assert chats.since(version) != {"version": version}
+            version = chats.version
+            chats.put(status=None)
+            assert chats.since(version) == {"version": version}
+            chats.apply(bots[:1])
+            assert [one["listed"] for one in chats.since(version)["bots"]] == [True, False]
+        finally:
+            await sim.close()
+
+    asyncio.run(run())
