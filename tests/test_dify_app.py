@@ -77,13 +77,13 @@ def against_sim(
 ) -> None:
     """Play ``scenario`` with one app of that kind, asked by a ``DifyApp`` in a hurry."""
     app_type: Any = kind if kind in {"completion", "workflow"} else "chatbot"
-    hurry: dict[str, Any] = {"timeout": 5.0, "linger": 0.1, "pauses": (0.0, 0.0, 0.0)}
+    options = {"timeout": 5.0, "linger": 0.1, "pauses": (0.0, 0.0, 0.0)} | options
 
     async def main() -> None:
         sim = SimDify()
         await sim.start()
         sim.add_app(KEY, kind, version=version)
-        app = DifyApp(url=sim.url, key=KEY, app_type=app_type, **(hurry | options))
+        app = DifyApp(url=sim.url, key=KEY, app_type=app_type, **options)
         try:
             await asyncio.wait_for(scenario(sim, app), 10)
         finally:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import BinaryIO, Literal, TextIO
 
 from dod.config.load import Loaded, load, load_file, load_text
+from dod.config.masking import conceal
 from dod.config.schema import schema_text
 
 FINE, REJECTED, WARNINGS = 0, 1, 2
@@ -51,8 +52,8 @@ def summary(loaded: Loaded) -> str:
     """One line: what is applied and what is not."""
     if loaded.config is None and not loaded.rejected:
         return "=> 整个文件未采用，继续用上一份好的配置 · file rejected, last good config stays"
-    applied = ", ".join(loaded.accepted) or "-"
-    rejected = ", ".join(loaded.rejected) or "-"
+    applied = conceal(", ".join(loaded.accepted)) or "-"
+    rejected = conceal(", ".join(loaded.rejected)) or "-"
     keep = "（这些机器人继续用旧配置 · keep their last good config）" if loaded.rejected else ""
     return f"=> 采用 applied: {applied}; 未采用 rejected: {rejected}{keep}"
 
@@ -61,8 +62,8 @@ def to_json(loaded: Loaded) -> str:
     answer = {
         "file": loaded.file,
         "verdict": loaded.verdict,
-        "applied": loaded.accepted,
-        "rejected": loaded.rejected,
+        "applied": [conceal(name) for name in loaded.accepted],
+        "rejected": [conceal(name) for name in loaded.rejected],
         "problems": [problem.to_json() for problem in loaded.problems],
     }
     return json.dumps(answer, ensure_ascii=False, indent=2) + "\n"

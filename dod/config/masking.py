@@ -20,9 +20,10 @@ _TOKEN = re.compile(r"[A-Za-z0-9_\-+/=.~]{12,}")
 _APP_KEY = re.compile(r"app-[A-Za-z0-9]{8,}")
 _CLIENT_ID = re.compile(r"ding[a-z0-9]{6,20}")
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}(\.schema)?")
+_HANDLER = re.compile(r"Dify[A-Za-z]*Handler")
 _HARMLESS = re.compile(r"""["'“”‘’]?<[^<>]*>["'“”‘’]?\s*[,}]?|["'“”‘’]{0,2}|[|>][-+0-9]*""")
 _OPENER = re.compile(
-    r"^\s*(-\s+)*[\"']?[\w.$-]+[\"']?\s*[:：=]|^\s*-\s|^([<=>]{7}|-{3}|\.{3})|^\s*#|^\s*[\w]+\s*$"
+    r"^\s*(-\s+)*[\"']?[\w.$-]+[\"']?\s*[:：=]|^\s*-\s|^([<=>]{7}|-{3}|\.{3})|^\s*#"
 )
 
 
@@ -34,8 +35,8 @@ def looks_secret(token: str) -> bool:
         return False
     parts = [part for part in re.split(r"[_\-/.=+~]", token) if part]
     if all(_WORDS.fullmatch(part) for part in parts):
-        return any(_mixed(part) and len(part) >= 28 for part in parts)
-    return any(len(part) >= 10 and _digits(part) for part in parts) or (
+        return any(_jumbled(part) for part in parts)
+    return any(_jumbled(part) or (len(part) >= 10 and _digits(part)) for part in parts) or (
         len(token) >= 20 and _digits(token) and _mixed(token)
     )
 
@@ -46,6 +47,13 @@ def _digits(text: str) -> bool:
 
 def _mixed(text: str) -> bool:
     return text.lower() != text and text.upper() != text
+
+
+def _jumbled(text: str) -> bool:
+    """Whether the letters change their case as often as in no name made of words."""
+    if len(text) < 12 or _HANDLER.fullmatch(text):
+        return False
+    return 6 * len(re.findall("[a-z][A-Z]", text)) >= len(text)
 
 
 class Mask:
@@ -84,8 +92,7 @@ class Mask:
         """``text`` without known secrets and credentials."""
         for secret in sorted(self._known, key=len, reverse=True):
             text = text.replace(secret, MASK)
-        text = _TOKEN.sub(lambda match: MASK if looks_secret(match[0]) else match[0], text)
-        return _ODD.sub("·", _APP_KEY.sub(MASK, text))
+        return conceal(text)
 
     def line(self, place: Place) -> tuple[str, int]:
         """The line of ``place`` as it may be shown, and the place's offset in it."""
@@ -146,26 +153,40 @@ class Mask:
     def _continues(self, source: Source, number: int) -> bool:
         """Whether the line goes on with a secret that began above it."""
         line = source.lines[number - 1]
-        indent = len(line) - len(line.lstrip())
+        floor, alone = _indent(line), not _OPENER.match(line)
         for above in range(number - 1, max(0, number - 20), -1):
             text = source.lines[above - 1]
             if not text.strip():
                 continue
-            keys = [
-                match
-                for match in self._key.finditer(text)
-                if match["like"] is None or match["like"].lower() not in self._plain
-            ]
-            if keys and not text.lstrip().startswith("#"):
-                rest = text[keys[-1].end() :].strip()
-                if rest.startswith("!") or (_HARMLESS.fullmatch(rest) and rest[:1] not in "|>"):
-                    return False
-                block = not rest or rest[0] in "|>"
-                deeper = indent > len(text) - len(text.lstrip(" -"))
-                return (block and deeper) or not _OPENER.match(line)
-            if _OPENER.match(text):
+            if match := self._last_key(text):
+                rest = text[match.end() :].strip()
+                if not rest or rest[0] in "|>":
+                    return alone or floor > _indent(text.replace("- ", "  ", 1))
+                return alone and not rest.startswith("!") and not _HARMLESS.fullmatch(rest)
+            floor = min(floor, _indent(text))
+            alone = alone and not _OPENER.match(text)
+            if not alone and not floor:
                 return False
         return False
+
+    def _last_key(self, text: str) -> re.Match[str] | None:
+        if text.lstrip().startswith("#"):
+            return None
+        found = None
+        for match in self._key.finditer(text):
+            if match["like"] is None or match["like"].lower() not in self._plain:
+                found = match
+        return found
+
+
+def conceal(text: str) -> str:
+    """``text`` without what looks like a credential, or could trick a terminal."""
+    text = _TOKEN.sub(lambda match: MASK if looks_secret(match[0]) else match[0], text)
+    return _ODD.sub("·", _APP_KEY.sub(MASK, text))
+
+
+def _indent(line: str) -> int:
+    return len(line) - len(line.lstrip())
 
 
 def _hidden(line: str, start: int, end: int) -> list[tuple[int, int]]:

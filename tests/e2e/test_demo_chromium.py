@@ -9,10 +9,9 @@ import json
 import os
 import re
 import shutil
-import signal
 import sys
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -122,77 +121,66 @@ class Tab:
         await self._reading
 
 
-async def _line(process: asyncio.subprocess.Process, pattern: str) -> str:
-    """The part of the process's output that ``pattern`` finds; the rest is read on and dropped."""
-    assert process.stdout is not None
-    seen = b""
-    async with asyncio.timeout(START):
-        while not (found := re.search(pattern.encode(), seen)):
-            line = await process.stdout.readline()
-            assert line, seen.decode(errors="replace")
-            seen += line
-    return found.group(1).decode()
-
-
 @asynccontextmanager
-async def process(*command: str) -> Any:
-    running = await asyncio.create_subprocess_exec(
-        *command,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-        start_new_session=True,
-    )
+async def process(log: Path, pattern: str, *command: str) -> AsyncIterator[str]:
+    """Run ``command`` beside the body, which gets what ``pattern`` found in its output."""
+
+    def written() -> str:
+        return log.read_text("utf-8", "replace")
+
+    with log.open("wb") as file:
+        running = await asyncio.create_subprocess_exec(
+            *command, stdin=asyncio.subprocess.DEVNULL, stdout=file, stderr=file
+        )
     try:
-        yield running
+        async with asyncio.timeout(START):
+            while not (found := re.search(pattern, written())):
+                assert running.returncode is None, written()
+                await asyncio.sleep(0.05)
+        yield found.group(1)
     finally:
         with suppress(ProcessLookupError):
-            running.send_signal(signal.SIGTERM)
+            running.terminate()
         try:
-            # Its output is read to the end, so that it never waits for a full pipe.
-            await asyncio.wait_for(running.communicate(), 20)
+            await asyncio.wait_for(running.wait(), 20)
         except TimeoutError:
             running.kill()
-            await running.communicate()
+            await running.wait()
 
 
 @asynccontextmanager
-async def tab(chromium: str, profile: Path) -> Any:
-    command = (chromium, *FLAGS, f"--user-data-dir={profile}", "about:blank")
-    async with process(*command) as browser:
-        port = re.search(r":(\d+)/", await _line(browser, r"DevTools listening on (\S+)"))
-        assert port is not None
-        asyncio.ensure_future(browser.stdout.read())  # noqa: RUF006  ends with the browser
-        async with aiohttp.ClientSession() as session:
-            async with session.get(f"http://127.0.0.1:{port.group(1)}/json/list") as answer:
-                pages = [one for one in await answer.json() if one["type"] == "page"]
-            ws = await session.ws_connect(pages[0]["webSocketDebuggerUrl"], max_msg_size=0)
-            opened = Tab(ws)
-            try:
-                yield opened
-            finally:
-                await opened.close()
-
-
-@asynccontextmanager
-async def page(tmp_path: Path) -> Any:
-    """A demo, a Chromium, and a tab; all end with the body."""
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
-    if chromium is None:
-        require("chromium", "not installed")
-    command = (sys.executable, "-m", "dod", "demo", "--listen", "127.0.0.1:0")
-    async with process(*command, "--dir", str(tmp_path / "demo")) as demo:
-        address = await _line(demo, r"(http://127\.0\.0\.1:\d+/)\n")
-        reading = asyncio.ensure_future(demo.stdout.read())
-        async with tab(chromium, tmp_path / "profile") as opened:
-            yield opened, address
-        demo.send_signal(signal.SIGTERM)
-        await asyncio.wait_for(reading, 20)
+async def tab(devtools: str) -> AsyncIterator[Tab]:
+    """The browser's first page."""
+    async with aiohttp.ClientSession() as session:
+        async with session.get(f"http://127.0.0.1:{devtools}/json/list") as answer:
+            pages = [one for one in await answer.json() if one["type"] == "page"]
+        opened = Tab(await session.ws_connect(pages[0]["webSocketDebuggerUrl"], max_msg_size=0))
+        try:
+            yield opened
+        finally:
+            await opened.close()
 
 
 def drive(tmp_path: Path, act: Callable[[Tab, str], Coroutine[Any, Any, None]]) -> None:
+    """Let ``act`` use a demo through a Chromium; no complaint in the console is accepted."""
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    if chromium is None:
+        require("chromium", "not installed")
+    listen = ("demo", "--listen", "127.0.0.1:0", "--dir", str(tmp_path / "demo"))
+    browser = (chromium, *FLAGS, f"--user-data-dir={tmp_path / 'profile'}", "about:blank")
+
     async def run() -> None:
-        async with page(tmp_path) as (opened, address):
+        async with (
+            process(
+                tmp_path / "demo.log",
+                r"(http://127\.0\.0\.1:\d+/)\n",
+                *(sys.executable, "-m", "dod", *listen),
+            ) as address,
+            process(
+                tmp_path / "browser.log", r"DevTools listening on ws://[^:]+:(\d+)/", *browser
+            ) as devtools,
+            tab(devtools) as opened,
+        ):
             await act(opened, address)
             assert opened.complaints == []
 
@@ -200,7 +188,6 @@ def drive(tmp_path: Path, act: Callable[[Tab, str], Coroutine[Any, Any, None]]) 
 
 
 CONNECTED = "!!world.status && world.status.ready && world.status.bots.length === 2"
-LAST_CARD = "document.querySelector('.row.card:last-of-type')"
 
 
 async def ask(tab: Tab, question: str, cards: int) -> None:
@@ -291,7 +278,8 @@ def test_it_works_on_a_phone_and_spares_half_typed_chinese(tmp_path: Path) -> No
 
 # Markdown → HTML of the nodes that the page's own renderer makes.
 MARKDOWN = {
-    "<img src=x onerror=alert(1)> & <b>": "<p>&lt;img src=x onerror=alert(1)&gt; &amp; &lt;b&gt;</p>",
+    "<img src=x onerror=alert(1)> & <b>": "<p>&lt;img src=x onerror=alert(1)&gt; "
+    "&amp; &lt;b&gt;</p>",
     "[x](javascript:alert(1))": "<p><span>x</span></p>",
     "![x](https://e.com/p.png)": '<p><a href="https://e.com/p.png" target="_blank" '
     'rel="noopener noreferrer nofollow">x</a></p>',
