@@ -164,6 +164,7 @@ class Appliance:
             qps=lambda: config().dingtalk_qps,
             spend=meter.spend,
             push=meter.push,
+            exhausted=meter.exhausted,
         )
         app = DifyApp(
             url=spec.dify_api_url,

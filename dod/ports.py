@@ -35,8 +35,12 @@ class Card(Protocol):
     async def open(self) -> None:
         """Create and deliver in one call. Returns at once if this object has opened it before."""
 
-    async def update(self, text: str, *, first: bool = False) -> None:
-        """Show ``text``; the card goes on typing. ``first`` has priority over later updates."""
+    async def update(self, latest: Callable[[], str], *, first: bool = False) -> None:
+        """Show the newest text; the card goes on typing. ``first`` goes before later updates.
+
+        ``latest`` is called when the call is about to be sent, after any wait for the rate limit;
+        cancelling before that leaves nothing behind.
+        """
 
     async def finish(self, text: str, guid: str) -> None:
         """Show ``text`` as complete. Idempotent for one ``guid``. Raises CardGone if there is none."""

@@ -71,14 +71,17 @@ class FakeCard:
     frames: list[tuple[str, str]] = field(default_factory=list)
     guids: list[str] = field(default_factory=list)  # of finish and fail
     gate: asyncio.Event | None = None  # while set and not open, every call waits here
+    queue: asyncio.Event | None = None  # likewise, before an update asks for its text
 
     async def open(self) -> None:
         if ("open", "") not in self.frames:
             await self._take("open", "")
 
-    async def update(self, text: str, *, first: bool = False) -> None:
+    async def update(self, latest: Callable[[], str], *, first: bool = False) -> None:
         del first
-        await self._take("update", text)
+        if self.queue is not None:
+            await self.queue.wait()
+        await self._take("update", latest())
 
     async def finish(self, text: str, guid: str) -> None:
         await self._take("finish", text)

@@ -12,6 +12,7 @@ from dod.config.source import decode
 
 FOLDER = Path(__file__).parent / "configs" / "beside"
 SECRETS = ("Zx9KpQ7vR2mN4tB8wL1cY6hJ3fD5sG0a", "app-QwErTyUiOpAsDfGhJkLzXcVb", "Pw7Kd9Qx2Lm5Vn8Rt3")
+PARTS = [it[cut : cut + 12] for it in SECRETS for cut in range(0, len(it) - 11, 3)]
 VALID = f"""\
 # 机器人
 defaults: {{max_workers: 4, conversation: {{group: shared}}}}
@@ -66,7 +67,7 @@ def judge(data: bytes) -> Loaded:
     for shown in (to_text(loaded), to_json(loaded), repr(loaded.problems)):
         assert not any(secret in shown for secret in SECRETS)
         # What is left of a secret that was cut in two is a secret still.
-        assert not any(secret[cut : cut + 12] in shown for secret in SECRETS for cut in (4, 10, 16))
+        assert not any(part in shown for part in PARTS)
     return loaded
 
 

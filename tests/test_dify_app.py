@@ -77,13 +77,13 @@ def against_sim(
 ) -> None:
     """Play ``scenario`` with one app of that kind, asked by a ``DifyApp`` in a hurry."""
     app_type: Any = kind if kind in {"completion", "workflow"} else "chatbot"
-    options = {"timeout": 5.0, "linger": 0.1, "pauses": (0.0, 0.0, 0.0)} | options
+    hurried: Any = {"timeout": 5.0, "linger": 0.1, "pauses": (0.0, 0.0, 0.0), **options}
 
     async def main() -> None:
         sim = SimDify()
         await sim.start()
         sim.add_app(KEY, kind, version=version)
-        app = DifyApp(url=sim.url, key=KEY, app_type=app_type, **options)
+        app = DifyApp(url=sim.url, key=KEY, app_type=app_type, **hurried)
         try:
             await asyncio.wait_for(scenario(sim, app), 10)
         finally:
@@ -98,11 +98,11 @@ def against_bytes(
     *plays: Play, question: Question | None = None, app_type: Any = "chatbot", **options: Any
 ) -> tuple[Told, Replay]:
     """What one answer of those bytes tells, and what the server saw."""
-    options = {"timeout": 5.0, "pauses": ()} | options
+    hurried: Any = {"timeout": 5.0, "pauses": (), **options}
 
     async def main() -> tuple[Told, Replay]:
         async with Replay([*plays]) as dify:
-            app = DifyApp(url=dify.url, key=KEY, app_type=app_type, **options)
+            app = DifyApp(url=dify.url, key=KEY, app_type=app_type, **hurried)
             try:
                 return await asyncio.wait_for(hear(app, question or asked()), 10), dify
             finally:
@@ -144,7 +144,9 @@ def test_context_is_kept(kind: Kind, version: Version) -> None:
 
 
 @pytest.mark.parametrize("size", [1, 7])
-@pytest.mark.parametrize(("kind", "version"), KINDS)
+@pytest.mark.parametrize(
+    ("kind", "version"), [("chat", "0.15"), ("agent", "1.13"), ("workflow", "1.13")]
+)
 def test_text_is_whole_however_the_bytes_are_cut(kind: Kind, version: Version, size: int) -> None:
     text = "你好，世界！👨\u200d👩\u200d👧\u200d👦 \u2028e\u0301\r\n| a |\n"
 

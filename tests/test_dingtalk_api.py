@@ -42,7 +42,7 @@ def test_an_expired_token_is_renewed_and_the_call_repeated() -> None:
             card = it.channel.card(await message(it), OWN)
             await card.open()
             it.sim.expire_tokens(ID)
-            await card.update("one")
+            await card.update(lambda: "one")
             it.sim.expire_tokens(ID)
             await card.finish("two", "guid")
             assert it.sim.cards[card.id].text == "two"
@@ -160,8 +160,8 @@ def test_a_throttled_update_is_dropped_and_says_so() -> None:
             await card.open()
             it.sim.faults.next("streaming", Refusal(403, QPS))
             with pytest.raises(errors.Throttled):
-                await card.update("lost", first=True)
-            await card.update("kept")
+                await card.update(lambda: "lost", first=True)
+            await card.update(lambda: "kept")
             assert it.sim.cards[card.id].text == "kept"
             assert it.spent == {"dingcorp1": 2}
 
@@ -215,9 +215,9 @@ def test_endings_overtake_updates_in_the_queue() -> None:
                 lambda event: order.append(event.kind) if event.kind == "card" else None
             )
             await asyncio.gather(
-                cards[0].update("holds the place"),
-                cards[1].update("late"),
-                cards[2].update("first", first=True),
+                cards[0].update(lambda: "holds the place"),
+                cards[1].update(lambda: "late"),
+                cards[2].update(lambda: "first", first=True),
                 cards[3].finish("end", "guid"),
             )
             written = {

@@ -32,9 +32,9 @@ def test_a_card_is_made_typed_on_and_finished(style: CardStyle, *, group: bool) 
             card, _ = await opened(it, style, group=group)
             shown = it.sim.cards[card.id]
             assert shown.chat is (it.group if group else it.single)
-            await card.update("Hel", first=True)
+            await card.update(lambda: "Hel", first=True)
             assert (shown.state, shown.text) == ("typing", "Hel")
-            await card.update("Hello, wor")
+            await card.update(lambda: "Hello, wor")
             await card.finish("Hello, world.", "guid")
             assert (shown.state, shown.text) == ("finished", "Hello, world.")
             calls = 5 if style.public else 4
@@ -226,7 +226,7 @@ def test_a_card_that_does_not_exist_is_gone(style: CardStyle) -> None:
         async with scene() as it:
             await it.connect()
             card = it.channel.card(await it.hear(), style)
-            for ending in (card.update("x"), card.finish("x", "g"), card.fail("x", "g")):
+            for ending in (card.update(lambda: "x"), card.finish("x", "g"), card.fail("x", "g")):
                 with pytest.raises(errors.CardGone):
                     await ending
 
@@ -267,8 +267,8 @@ def test_an_update_is_tried_once() -> None:
             card, _ = await opened(it, OWN)
             it.sim.faults.next("streaming", "hang")
             with pytest.raises(errors.DingTalkBusy):
-                await card.update("one")
-            await card.update("two")
+                await card.update(lambda: "one")
+            await card.update(lambda: "two")
             assert it.sim.cards[card.id].text == "two"
 
     asyncio.run(act())

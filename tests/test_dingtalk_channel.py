@@ -201,7 +201,7 @@ def test_no_secret_in_any_log_at_any_level(caplog: pytest.LogCaptureFixture) -> 
             for style, n in ((OWN, 0), (PUBLIC, 1)):
                 card = it.channel.card(message, style, n)
                 await card.open()
-                await card.update("a very private answer")
+                await card.update(lambda: "a very private answer")
                 await card.finish("a very private answer", f"guid-{n}")
             await it.channel.reply(message, "a very private answer")
             expired = replace(message, webhook_expires_at=1.0)

@@ -28,4 +28,4 @@ def test_updates_spent(pace: Pace, seconds: float, most: int) -> None:
 
 def test_the_first_text_is_shown_at_once() -> None:
     for pace in ("smooth", "balanced", "economical"):
-        assert next(gaps(pace)) == 0.0  # type: ignore[arg-type]
+        assert next(gaps(pace)) == 0.0

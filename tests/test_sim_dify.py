@@ -227,7 +227,7 @@ def test_stop_ends_only_the_users_own_task(kind: Kind, version: Version, user: s
 
     async def scenario(sim: SimDify, client: httpx.AsyncClient) -> None:
         app = sim.add_app(KEY, kind, version=version)
-        app.answer = lambda *_: Answer("x" * 40, interval=0.02)
+        app.answer = lambda *_: Answer("x" * 24, interval=0.015)
         path = PATHS.get(kind, "/chat-messages")
         ends = kind in {"chatflow", "workflow"} and version != "0.15"
         task = ""

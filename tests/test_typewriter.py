@@ -53,6 +53,35 @@ def test_one_update_is_in_flight_and_the_newest_text_wins() -> None:
     asyncio.run(scenario())
 
 
+def test_an_update_that_waits_for_its_turn_shows_the_newest_text() -> None:
+    async def scenario() -> None:
+        desk = Desk()
+        queue = desk.card(0).queue = asyncio.Event()
+        desk.writer.begin()
+        desk.writer.show("old")
+        await asyncio.sleep(0.01)
+        desk.writer.show("new")
+        queue.set()
+        await desk.until_shown("new")
+        assert [text for _, text in desk.card(0).frames] == ["", "new"]
+        assert await desk.writer.close("new", "g", failed=False)
+
+    asyncio.run(scenario())
+
+
+def test_the_last_frame_does_not_queue_behind_an_update() -> None:
+    async def scenario() -> None:
+        desk = Desk()
+        desk.card(0).queue = asyncio.Event()  # never its turn
+        desk.writer.begin()
+        desk.writer.show("old")
+        await asyncio.sleep(0.01)
+        assert await desk.writer.close("whole", "g", failed=False)
+        assert [text for _, text in desk.card(0).frames] == ["", "whole"]
+
+    asyncio.run(scenario())
+
+
 def test_the_last_frame_waits_for_the_update_on_the_wire() -> None:
     async def scenario() -> None:
         desk = Desk()

@@ -48,10 +48,12 @@ class Typewriter:
         self._max_bytes = max_bytes
         self._text = ""
         self._notice = ""
+        self._sent = ""  # the whole text at the last update
         self._changed = asyncio.Event()
         self._closing = asyncio.Event()
         self._typing: asyncio.Task[None] | None = None
         self._refused = False
+        self._queued = False  # an update waits for the rate limit: nothing is on the wire
         self.updates = 0
         self.first_shown: float | None = None  # loop time of the first text on the card
 
@@ -85,8 +87,7 @@ class Typewriter:
         """Put the last frame on the card; False if there is no card that could show it."""
         self._closing.set()
         self._changed.set()
-        if self._typing is not None:
-            await self._typing
+        await self._stop_typing()
         if self._refused:
             return False
         parts = cut(text, self._max_bytes)
@@ -99,6 +100,16 @@ class Typewriter:
             log.warning("card=%s cannot be finished, replying instead: %s", self._card.id, error)
             return False
         return True
+
+    async def _stop_typing(self) -> None:
+        """Wait for the update on the wire; one that still waits for its turn is dropped."""
+        if self._typing is None:
+            return
+        if self._queued:
+            self._typing.cancel()
+        await asyncio.wait({self._typing})
+        if not self._typing.cancelled():
+            self._typing.result()
 
     def abandon(self) -> None:
         """Leave the card as it is: the next start goes on with it."""
@@ -128,21 +139,22 @@ class Typewriter:
                 gap = next(self._gaps)
             sent_at = loop.time()
             self._changed.clear()
-            if not await self._update(self._text or self._notice):
+            if not await self._update():
                 return
 
     async def _open(self) -> None:
         await self._on_opening(self._number + 1)
         await self._card.open()
 
-    async def _update(self, text: str) -> bool:
+    async def _update(self) -> bool:
         """False when the card takes no more updates; the last frame is tried all the same."""
         first = bool(self._text) and self.first_shown is None
         try:
-            parts = cut(text, self._max_bytes)
+            parts = cut(self._text or self._notice, self._max_bytes)
             while self._number < len(parts) - 1:
                 await self._next_card(parts, digest(self._card.id, "full"))
-            await self._card.update(parts[min(self._number, len(parts) - 1)], first=first)
+            self._queued = True
+            await self._card.update(self._latest, first=first)
         except CardGone:
             self._refused = True
             return False
@@ -152,11 +164,20 @@ class Typewriter:
         except DingTalkError as error:
             log.info("card=%s update dropped: %s", self._card.id, error)
             return True
+        finally:
+            self._queued = False
         self.updates += 1
         if first:
             self.first_shown = asyncio.get_running_loop().time()
-        self._on_shown(text)
+        self._on_shown(self._sent)
         return True
+
+    def _latest(self) -> str:
+        """What this card is to show, asked when the update goes out."""
+        self._queued = False
+        self._sent = self._text or self._notice
+        parts = cut(self._sent, self._max_bytes)
+        return parts[min(self._number, len(parts) - 1)]
 
     async def _next_card(self, parts: list[str], guid: str) -> None:
         """Finish a full card and open the one that goes on."""

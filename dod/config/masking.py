@@ -16,7 +16,7 @@ WIDEST = 160  # characters of a source line that are shown
 _ODD = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ufeff]")
 _TAG = re.compile(r"!\w+\s+(?P<name>[\w.-]+)(?P<rest>[^,}\]#]*)")
 _WORDS = re.compile(r"[A-Za-z]+|[0-9]+|[A-Za-z][a-z]*[0-9]{1,3}")
-_TOKEN = re.compile(r"[A-Za-z0-9_\-+/=.~]{12,}")
+_TOKEN = re.compile(r"[A-Za-z0-9_\-+/=.~]{10,}")
 _APP_KEY = re.compile(r"app-[A-Za-z0-9]{8,}")
 _CLIENT_ID = re.compile(r"ding[a-z0-9]{6,20}")
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}(\.schema)?")

@@ -100,7 +100,8 @@ class Api:
     """Lifecycle: made with its channel, used on the bot's loop, closed by ``aclose``.
 
     ``qps`` is asked before each call (0 = no limit); ``spend`` hears the corp id of each call that
-    DingTalk counts, that is each one it did not throttle (dingtalk-protocol §8).
+    DingTalk counts, that is each one it did not throttle (dingtalk-protocol §8), ``exhausted`` that
+    of an organisation whose month's quota is used up.
     """
 
     def __init__(
@@ -111,6 +112,7 @@ class Api:
         openapi: str,
         qps: Callable[[], int],
         spend: Callable[[str], None],
+        exhausted: Callable[[str], None] = lambda _corp_id: None,
         times: Times = USUAL,
     ) -> None:
         self.client_id = client_id
@@ -119,15 +121,25 @@ class Api:
         self.secret = client_secret
         self._qps = qps
         self._spend = spend
+        self._exhausted = exhausted
         self._client = http.client(openapi.rstrip("/"), read=times.answer)
         self._token = AccessToken(self._fetch_token)
         self._buckets: dict[str, Bucket] = {}
         self._gate_open = False
 
     async def call(
-        self, method: str, path: str, body: Json, *, rank: Rank, corp_id: str, patient: bool = False
+        self,
+        method: str,
+        path: str,
+        body: Json | Callable[[], Json],
+        *,
+        rank: Rank,
+        corp_id: str,
+        patient: bool = False,
     ) -> Json:
         """Make one counted call and return its JSON. Raises DingTalkError.
+
+        A ``body`` that is called is called when there is a place for the call.
 
         A stale token is renewed and the call repeated once. A throttled call pauses its API for
         all; it is repeated if ``patient``, within ``times.patience`` seconds, else ``Throttled``.
@@ -140,7 +152,11 @@ class Api:
             token = await self._token.get()
             try:
                 async with bucket.place(rank):
-                    return await self._call_once(method, path, body, token, corp_id)
+                    said = body() if callable(body) else body
+                    return await self._call_once(method, path, said, token, corp_id)
+            except QuotaExhausted:
+                self._exhausted(corp_id)
+                raise
             except BadCredentials:
                 self._token.drop(token)
                 if renewed:

@@ -29,7 +29,7 @@ class Bucket:
     """
 
     def __init__(
-        self, limit: Callable[[], int], *, window: float = 1.0, in_flight: float = 0.5
+        self, limit: Callable[[], int], *, window: float = 1.0, in_flight: float = 2.0
     ) -> None:
         self._limit = limit
         self._window = window

@@ -63,10 +63,10 @@ class AICard:
             self._check_delivery(got)
         self._opened = True
 
-    async def update(self, text: str, *, first: bool = False) -> None:
-        """Show ``text``. Tried once: the next update brings more. Raises Throttled when refused."""
+    async def update(self, latest: Callable[[], str], *, first: bool = False) -> None:
+        """Show the newest text. Tried once: the next update brings more. Raises Throttled."""
         rank = Rank.FIRST if first else Rank.UPDATE
-        await self._stream(text, uuid.uuid4().hex, rank=rank)
+        await self._stream(latest, uuid.uuid4().hex, rank=rank)
 
     async def finish(self, text: str, guid: str) -> None:
         await self._end(text, guid, is_finalize=True)
@@ -199,25 +199,29 @@ class AICard:
 
     async def _stream(
         self,
-        text: str,
+        text: str | Callable[[], str],
         guid: str,
         *,
         rank: Rank,
         is_finalize: bool = False,
         is_error: bool = False,
     ) -> None:
-        body = {
-            "outTrackId": self._id,
-            "guid": guid,
-            "key": self._style.content_key,
-            "content": text,
-            "isFull": True,  # anything else is refused for Markdown (§5.4)
-            "isFinalize": is_finalize,
-            "isError": is_error,
-        }
+        def body() -> Json:
+            return {
+                "outTrackId": self._id,
+                "guid": guid,
+                "key": self._style.content_key,
+                "content": text if isinstance(text, str) else text(),
+                "isFull": True,  # anything else is refused for Markdown (§5.4)
+                "isFinalize": is_finalize,
+                "isError": is_error,
+            }
+
         await self._call("PUT", _STREAM, body, rank)
 
-    async def _call(self, method: str, path: str, body: Json, rank: Rank) -> Json:
+    async def _call(
+        self, method: str, path: str, body: Json | Callable[[], Json], rank: Rank
+    ) -> Json:
         return await self._api.call(
             method,
             path,

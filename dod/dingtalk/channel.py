@@ -16,7 +16,8 @@ class DingTalkChannel:
 
     ``openapi``: base URL. ``qps``: calls per second and API, asked each time, 0 = no limit.
     ``spend`` and ``push`` hear the corp id of each counted OpenAPI call, and of each message that
-    came or went by stream or webhook; both on the bot's loop. ``name`` is for the log.
+    came or went by stream or webhook, ``exhausted`` that of an organisation without quota left;
+    all on the bot's loop. ``name`` is for the log.
     """
 
     def __init__(
@@ -28,6 +29,7 @@ class DingTalkChannel:
         qps: Callable[[], int],
         spend: Callable[[str], None],
         push: Callable[[str], None],
+        exhausted: Callable[[str], None] = lambda _corp_id: None,
         backoff: Backoff = EAGER,
         times: Times = USUAL,
         name: str = "",
@@ -39,6 +41,7 @@ class DingTalkChannel:
             openapi=openapi,
             qps=qps,
             spend=spend,
+            exhausted=exhausted,
             times=times,
         )
         self._stream = Stream(self._api, name=name or client_id[:8], push=push, backoff=backoff)

@@ -50,7 +50,7 @@ class Times:
     close: float = 2.0
     answer: float = 15.0
     window: float = 1.0
-    in_flight: float = 0.5
+    in_flight: float = 2.0
     pause: float = 1.0
     patience: float = 15.0
     again: float = 0.2

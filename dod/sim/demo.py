@@ -12,6 +12,7 @@ import os
 import signal
 import socket
 import sys
+import time
 from collections.abc import AsyncIterator, Coroutine, Mapping
 from typing import Any
 
@@ -84,7 +85,12 @@ class _Demo:
                 stack.push_async_callback(self._dify.close)
                 await self._dify.start()
             chats = DemoChats(self._dingtalk)
-            chats.put(config={"file": str(self._folder.file)}, dify=self._dify_url, status=None)
+            chats.put(
+                run=f"{os.getpid()}-{time.time()}",  # by which a page knows it met another demo
+                config={"file": str(self._folder.file)},
+                dify=self._dify_url,
+                status=None,
+            )
             page = DemoPage(chats)
             stack.push_async_callback(page.close)
             address = await self._open(page)

@@ -138,7 +138,7 @@ class DemoChats:
         if self._sections > version:
             news |= {
                 "people": [{"id": person_id(one), "nick": one.nick} for one in self.people],
-                "chats": [self._chat(chat) for chat in self._sim.world.chats.values()],
+                "chats": [self._chat(chat) for chat in self._listed_chats()],
                 **self.extra,
             }
         items = [self._item(item) for item in self.items if item.version > version]
@@ -148,6 +148,10 @@ class DemoChats:
         elif self._sections > version:
             news["bots"] = [self._bot(app) for app in self._sim.apps.values()]
         return news
+
+    def _listed_chats(self) -> list[SimChat]:
+        """1:1 chats in the order of the bots, the group after them."""
+        return sorted(self._sim.world.chats.values(), key=lambda chat: chat.kind == "group")
 
     def _chat(self, chat: SimChat) -> Json:
         return {

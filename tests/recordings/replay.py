@@ -25,7 +25,7 @@ def recorded(version: str, name: str) -> tuple[bytes, bytes]:
 class Play:
     """One answer: ``size`` bytes at a time (0: at once), then ``hold`` or close the connection.
 
-    ``pieces``, if given, are written one by one instead, with the loop let run in between.
+    Without ``data`` the request is read and the connection closed.
     """
 
     data: bytes = b""
@@ -38,8 +38,8 @@ class Play:
         if not self.size:
             yield body
             return
-        # Cutting every byte of a long answer takes seconds and finds nothing new in its middle.
-        edge = len(body) if self.size > 1 else 300
+        # Cutting all of a long answer so fine takes seconds and finds nothing new in its middle.
+        edge = 200 * self.size + 200
         for start, stop, size in (
             (0, min(edge, len(body)), self.size),
             (edge, len(body) - edge, 997),
@@ -59,7 +59,7 @@ class Replay:
     url: str = ""
 
     async def __aenter__(self) -> Self:
-        self._handlers: set[asyncio.Task[None]] = set()
+        self._handlers: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
         self._server = await asyncio.start_server(self._connected, "127.0.0.1", 0)
         port = self._server.sockets[0].getsockname()[1]
         self.url = f"http://127.0.0.1:{port}/v1"
@@ -67,22 +67,22 @@ class Replay:
 
     async def __aexit__(self, *_: object) -> None:
         self._server.close()
-        for handler in self._handlers:
-            handler.cancel()
-        await asyncio.gather(*self._handlers, return_exceptions=True)
+        for writer in self._handlers.values():
+            writer.transport.abort()  # its handler then ends by itself
+        await asyncio.gather(*self._handlers)
         await self._server.wait_closed()
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task
-        self._handlers.add(task)
+        self._handlers[task] = writer
         self.connections += 1
         try:
             with contextlib.suppress(OSError, asyncio.IncompleteReadError):
                 while await self._answered(reader, writer):
                     pass
         finally:
-            self._handlers.discard(task)
+            del self._handlers[task]
             writer.close()
             with contextlib.suppress(OSError):
                 await writer.wait_closed()
@@ -96,6 +96,8 @@ class Replay:
         self.requests.append((head[0], headers, json.loads(body) if body else None))
         play = self.plays.pop(0)
         for piece in play.pieces():
+            if writer.is_closing():
+                return False
             writer.write(piece)
             await asyncio.sleep(0)
         await writer.drain()
