@@ -18,8 +18,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from dod.sim.background import Background
 from dod.sim.demo_chats import DemoChats
 from dod.sim.demo_config import DemoBot, Folder, child_environ
+from dod.sim.dify import SimDify, echo
 from dod.sim.dify_demo import demo as script
 from dod.sim.dingtalk import SimDingTalk
 
@@ -93,12 +95,14 @@ class Demo:
 
 
 @contextlib.contextmanager
-def running(folder: Path, *, listen: str = "127.0.0.1:0", **environ: str) -> Iterator[Demo]:
+def running(
+    folder: Path, *more: str, listen: str = "127.0.0.1:0", **environ: str
+) -> Iterator[Demo]:
     """A demo whose bots are connected; killed in the end if it still runs."""
     out = folder.with_suffix(".out")
     with out.open("wb") as file:
         process = subprocess.Popen(
-            [sys.executable, "-m", "dod", "demo", "--listen", listen, "--dir", str(folder)],
+            [sys.executable, "-m", "dod", "demo", "--listen", listen, "--dir", str(folder), *more],
             stdout=file,
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
@@ -173,6 +177,8 @@ def test_a_file_of_ones_own_is_kept_and_its_bots_exist(tmp_path: Path) -> None:
             mine = demo.chat("我的", "tom")
             demo.say(mine, "tom", "Hello")
             assert demo.finished(mine)["text"] == text_of("Hello")
+            file.write_text(own.replace("ding-own", "ding-new").replace("我的", "新的"), "utf-8")
+            demo.wait(lambda: "新的" in str(demo.world()["bots"]), "new bot in the world")
             child = int(re.findall(r"dod_pid=(\d+)", _processes(demo.process.pid))[0])
             os.kill(child, signal.SIGKILL)
             demo.wait(lambda: "ended unexpectedly (-9)" in demo.printed(), "word of the death")
@@ -181,7 +187,7 @@ def test_a_file_of_ones_own_is_kept_and_its_bots_exist(tmp_path: Path) -> None:
             demo.process.send_signal(signal.SIGINT)
             assert demo.process.wait(20) == 0
             assert "app-real-secret" not in demo.printed()
-    assert file.read_text("utf-8") == own
+    assert "ding-new" in file.read_text("utf-8")
 
 
 def _processes(parent: int) -> str:
@@ -212,6 +218,29 @@ def test_only_the_page_itself_may_speak(tmp_path: Path) -> None:
         status, page = demo.call("GET", "/")
         assert status == 200
         assert not re.search(r"(src|href)=\"(?!data:,)", page)
+
+
+def test_another_dify_takes_the_place_of_the_simulated_one(tmp_path: Path) -> None:
+    """Its key never reaches the disk or the terminal; a second signal ends everything at once."""
+    folder = tmp_path / "demo"
+    key = "app-of-the-real-one"
+    with Background() as background:
+        dify = background.start(SimDify())
+        dify.add_app(key, "chat", script=echo(tokens=2000, interval=0.05))
+        with running(folder, "--dify-url", dify.url, DIFY_API_KEY=key) as demo:
+            mine = demo.chat("助手", "tom")
+            demo.say(mine, "tom", "Are you real?")
+            demo.wait(lambda: demo.items(mine, "card")[-1:], "card")
+            demo.wait(lambda: demo.items(mine, "card")[0]["state"] == "typing", "typing card")
+            assert demo.world()["dify"] == dify.url
+            for times in (1, 2):
+                demo.process.send_signal(signal.SIGINT)
+                if times == 1:
+                    demo.wait(lambda: "Stopping" in demo.printed(), "first word")
+            assert demo.process.wait(6) == 130
+            assert "Traceback" not in demo.printed()
+            kept = [path for path in tmp_path.rglob("*") if path.is_file()]
+            assert all(key.encode() not in path.read_bytes() for path in kept)
 
 
 @pytest.mark.parametrize("listen", ["nonsense", "127.0.0.1:", "127.0.0.1:99999", "300.0.0.1:1"])

@@ -205,7 +205,7 @@ def test_a_pause_lets_nobody_through_also_without_a_limit() -> None:
         async with bucket.place(Rank.CLOSE):
             return now()
 
-    assert run(act()) == 3.0
+    assert run(act()) == 1.5
 
 
 def test_an_open_gate_lets_everybody_through_at_once() -> None:

@@ -294,7 +294,7 @@ MARKDOWN = {
     "- a\n  - b\n    1. c\n- d": "<ul><li><p>a</p><ul><li><p>b</p><ol><li><p>c</p></li></ol></li>"
     "</ul></li><li><p>d</p></li></ul>",
     "3. a\n\n4. b": '<ol start="3"><li><p>a</p></li><li><p>b</p></li></ol>',
-    "1. a\n   ```\n   x\n   ```": '<ol><li><p>a</p><pre><code>x</code></pre></li></ol>',
+    "1. a\n   ```\n   x\n   ```": "<ol><li><p>a</p><pre><code>x</code></pre></li></ol>",
     "> a\n> - b": "<blockquote><p>a</p><ul><li><p>b</p></li></ul></blockquote>",
     "```js\n**x** <y>\n": '<pre><code data-language="js">**x** &lt;y&gt;\n</code></pre>',
     "| a | b |\n|:-:|--:|\n| `x|y` | **z** |\n| only |": '<div class="scroll"><table><thead><tr>'
