@@ -6,8 +6,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dod.config import Loaded, load_text
 from dod.config.check import to_json, to_text
+from dod.config.load import Loaded, load_text
 from dod.config.source import decode
 
 FOLDER = Path(__file__).parent / "configs" / "beside"

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from dod import logs
-from dod.config import Loaded, load, load_file, load_text
 from dod.config.bots import Tagged
+from dod.config.load import Loaded, load, load_file, load_text
 from dod.config.spec import PUBLIC_TEMPLATE_ID, BotSpec
 
 SECRET = "Zx9KpQ7vR2mN4tB8wL1cY6hJ3fD5sG0a"

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dod.config.document import Entry, Mapping, Node, Odd, Scalar
-from dod.config.problems import nearest, shorten
+from dod.config.problems import MOST, nearest, shorten
 from dod.config.schema import Json, Kind, properties
 from dod.config.slips import on_line
 from dod.config.source import Place, Remark
@@ -171,10 +171,11 @@ def _wants_mapping(case: Case) -> list[Finding]:
 
 def slips_in(node: Node) -> list[tuple[Place, Remark]]:
     """Slips that turned a mapping into text: ``name：it`` alone is a perfectly good word."""
-    if not isinstance(node, Scalar):
+    if not isinstance(node, Scalar) or not node.plain:
         return []
-    source = node.place.source
-    slips = [on_line(source.lines, line) for line in range(node.place.line, node.last_line + 1)]
+    source, begin = node.place.source, node.place.line
+    last = min(node.last_line, begin + 2 * MOST)
+    slips = [on_line(source.lines, line) for line in range(begin, last + 1)]
     return [(source.at(slip.line, slip.column), slip.remark) for slip in slips if slip]
 
 

@@ -13,12 +13,15 @@ from dod.logs import MASK
 # Shorter ones hit ordinary words; where they stand, the line rules hide them anyway.
 SHORTEST = 6
 WIDEST = 160  # characters of a source line that are shown
+LONGEST = 5_000  # a longer line is hidden whole: it is no line of a person, and costs time
+MOST_LINES = 5_000  # searched for secrets in advance; no person writes more
 _ODD = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ufeff]")
 _TAG = re.compile(r"!\w+\s+(?P<name>[\w.-]+)(?P<rest>[^,}\]#]*)")
 _WORDS = re.compile(r"[A-Za-z]+|[0-9]+|[A-Za-z][a-z]*[0-9]{1,3}")
 _TOKEN = re.compile(r"[A-Za-z0-9_\-+/=.~]{10,}")
 _APP_KEY = re.compile(r"app-[A-Za-z0-9]{8,}")
 _CLIENT_ID = re.compile(r"ding[a-z0-9]{6,20}")
+_LOGIN = re.compile(r"(?<=://)[^\s/@]+(?=@)")
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}(\.schema)?")
 _HANDLER = re.compile(r"Dify[A-Za-z]*Handler")
 _HARMLESS = re.compile(r"""["'“”‘’]?<[^<>]*>["'“”‘’]?\s*[,}]?|["'“”‘’]{0,2}|[|>][-+0-9]*""")
@@ -75,7 +78,7 @@ class Mask:
         """Hide these everywhere; a value of several lines is hidden line by line, too."""
         for value in values:
             for part in (value, *value.split("\n")):
-                if len(part.strip()) >= SHORTEST:
+                if SHORTEST <= len(part.strip()) <= LONGEST:
                     self._known.add(part.strip())
 
     @property
@@ -84,7 +87,7 @@ class Mask:
 
     def harvest(self, source: Source) -> None:
         """Learn what the line rules find: it may be quoted elsewhere, in an error for one."""
-        for number, line in enumerate(source.lines, 1):
+        for number, line in enumerate(source.lines[:MOST_LINES], 1):
             for start, end in self._rules(source, number):
                 self.learn(line[start:end].strip().strip("\"'“”‘’,{}[]"))
 
@@ -114,7 +117,7 @@ class Mask:
         line = source.lines[number - 1]
         spans = self._rules(source, number)
         spans += [m.span() for m in _TOKEN.finditer(line) if looks_secret(m[0])]
-        spans += [m.span() for m in _APP_KEY.finditer(line)]
+        spans += [m.span() for net in (_APP_KEY, _LOGIN) for m in net.finditer(line)]
         for secret in self._known:
             start = line.find(secret)
             while start >= 0:
@@ -134,6 +137,8 @@ class Mask:
         if line.lstrip().startswith("#"):
             return []
         end = len(line.rstrip())
+        if end > LONGEST:
+            return [(0, end)]
         if source.secret:
             match = re.match(r"\s*[\w.-]*[\"']?\s*[:：]\s*", line)
             start = match.end() if match else len(line) - len(line.lstrip())
@@ -143,6 +148,8 @@ class Mask:
         spans: list[tuple[int, int]] = []
         for match in self._key.finditer(line):
             if match["like"] is not None and match["like"].lower() in self._plain:
+                continue
+            if spans and match.start() < spans[-1][1]:
                 continue
             stop = end
             if "{" in line[: match.start()] and (cut := re.search(r"[,}]", line[match.end() :])):
@@ -182,7 +189,7 @@ class Mask:
 def conceal(text: str) -> str:
     """``text`` without what looks like a credential, or could trick a terminal."""
     text = _TOKEN.sub(lambda match: MASK if looks_secret(match[0]) else match[0], text)
-    return _ODD.sub("·", _APP_KEY.sub(MASK, text))
+    return _ODD.sub("·", _LOGIN.sub(MASK, _APP_KEY.sub(MASK, text)))
 
 
 def _indent(line: str) -> int:

@@ -163,7 +163,7 @@ def on_line(lines: tuple[str, ...], line: int) -> Slip | None:
     text = lines[line - 1] if 1 <= line <= len(lines) else ""
     if not text.strip() or text.lstrip().startswith("#"):
         return None
-    above = next((it for it in reversed(lines[: line - 1]) if it.strip()), "")
+    above = next((it for it in lines[max(0, line - 20) : line - 1][::-1] if it.strip()), "")
     for look in LINE_SLIPS:
         if found := look(text, above):
             return Slip(line, *found)

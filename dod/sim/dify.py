@@ -18,7 +18,7 @@ from dod.sim.dify_run import Asked, Run, reset
 from dod.sim.dify_scripts import Answer, Fault, Script, echo
 from dod.sim.dify_wire import Kind, Version, Wire, think
 
-__all__ = ["Answer", "Asked", "Fault", "SimApp", "SimDify", "Stopped", "echo"]
+__all__ = ["Answer", "Asked", "Fault", "Script", "SimApp", "SimDify", "Stopped", "echo"]
 
 _SILENCE = 301.9  # seconds after which 1.13 gives up a stream without events (dify-api §2)
 _NUMBERS: dict[Version, str] = {"0.15": "0.15.3", "1.13": "1.13.0", "1.13.1": "1.13.1"}

@@ -17,6 +17,7 @@ from dod.sim.background import Background
 from dod.sim.dify import SimDify
 from dod.sim.dingtalk import SimDingTalk
 from dod.sim.dingtalk_world import SimCard, SimChat, SimMessage, SimPerson, SimReply
+from dod.sim.faults import Switches
 
 ROOT = Path(__file__).resolve().parents[2]
 TEMPLATE = "office-template.schema"
@@ -55,6 +56,7 @@ class Rig:
         top: dict[str, object] | None = None,
         env: dict[str, str] | None = None,
         kinds: dict[str, str] | None = None,
+        switches: Switches | None = None,
     ) -> None:
         self.folder = folder
         self.bots = bots
@@ -63,13 +65,14 @@ class Rig:
         self._top = top or {}
         self._env = env or {}
         self._kinds = kinds or {}
+        self._switches = switches
         self._background = Background()
         self._process: subprocess.Popen[bytes] | None = None
         self.log = folder / "dod.log"
 
     def __enter__(self) -> Self:
         self._background.__enter__()
-        self.dingtalk = self._background.start(SimDingTalk(qps=self._qps))
+        self.dingtalk = self._background.start(SimDingTalk(qps=self._qps, switches=self._switches))
         self.dify = self._background.start(SimDify())
         self.dingtalk.add_template(TEMPLATE)
         for entry in self.bots:

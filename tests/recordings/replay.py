@@ -39,7 +39,7 @@ class Play:
             yield body
             return
         # Cutting all of a long answer so fine takes seconds and finds nothing new in its middle.
-        edge = 200 * self.size + 200
+        edge = 150 * self.size + 100
         for start, stop, size in (
             (0, min(edge, len(body)), self.size),
             (edge, len(body) - edge, 997),
