@@ -18,7 +18,7 @@ from types import FrameType
 from dod import logs
 from dod.bridge.bot import Bot
 from dod.budget import Ledger
-from dod.config import Problem, load
+from dod.config.load import load
 from dod.config.spec import BotSpec, Config
 from dod.dify.app import DifyApp
 from dod.dingtalk.channel import DingTalkChannel
@@ -46,7 +46,7 @@ class Appliance:
         self._stop = threading.Event()
         self._hurry = False
         self._config: Config | None = None
-        self._said: tuple[Problem, ...] | None = None
+        self._said: tuple[object, ...] | None = None  # the problems told last
         self._lock = DataLock(self._env.data_dir)
         self._store: DiskStore | None = None
         self._ledger: Ledger | None = None

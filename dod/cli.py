@@ -94,7 +94,7 @@ def _config_dir() -> Path:
 
 
 def _status(*, as_json: bool) -> int:
-    from dod.config import load
+    from dod.config.load import load
 
     listen = load(_config_dir(), os.environ).environment.web_listen
     if listen is None:

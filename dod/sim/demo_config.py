@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from dod.config import load
+from dod.config.load import load
 
 BOTS_YAML = """\
 # dod demo 的机器人。本文件只在不存在时生成一次，之后不会再被改写，退出后保留。

@@ -62,7 +62,7 @@ def converse(rig: Rig) -> None:
     without_staff_id = not rig.dingtalk.switches.staff_ids
     for name in ("own", "public"):
         rig.dify.app(f"app-{name}-key-0123456789").answer = lambda query, *_: Answer(
-            LONG if "long" in query else f"You said: {query}", interval=0.002
+            LONG if "long" in query else f"You said: {query}", interval=0.0
         )
         ann, guest = rig.person("小安", f"staff-{name}"), rig.person("客人", None)
         group, single = rig.group(ann, guest), rig.single(ann, name)
@@ -86,6 +86,7 @@ def converse(rig: Rig) -> None:
         ):
             assert rig.reply(rig.single(guest, name)).text == "You said: no card here"
         assert len(rig.cards(group)) == 2
+    rig.until(lambda: len(rig.dify.requests) >= 8, "each was asked")
     assert len(rig.dify.requests) == 8
     assert not [card for card in rig.dingtalk.cards.values() if card.state == "typing"]
 
