@@ -1,3 +1,3 @@
-"""Dify on DingTalk: a bot takes a person's message, asks a Dify app, and types the answer onto a card."""
+"""Dify on DingTalk: a bot takes a message, asks a Dify app, and types the answer onto a card."""
 
 __version__ = "0.1.0"

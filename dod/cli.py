@@ -43,7 +43,7 @@ def main(argv: list[str] | None = None) -> int:
     if command == "status":
         return _status(as_json=arguments.json)
     if command == "demo":
-        from dod.sim.demo import demo
+        from dod.sim.demo.command import demo
 
         return demo(arguments)
     _parser().print_help()

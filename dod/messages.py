@@ -21,7 +21,7 @@ class Chat:
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Who spoke. ``staff_id`` is empty for people outside the organisation (dingtalk-protocol §3)."""
+    """Who spoke. ``staff_id`` is empty outside the organisation (dingtalk-protocol §3)."""
 
     sender_id: str
     staff_id: str = ""

@@ -43,14 +43,14 @@ class Card(Protocol):
         """
 
     async def finish(self, text: str, guid: str) -> None:
-        """Show ``text`` as complete. Idempotent for one ``guid``. Raises CardGone if there is none."""
+        """Show ``text`` as complete. Idempotent for one ``guid``. Raises CardGone."""
 
     async def fail(self, text: str, guid: str) -> None:
         """As ``finish``, but the card shows its failed state."""
 
 
 class Channel(Protocol):
-    """The DingTalk side of one bot. Lifecycle: ``run`` (a task of its own) → ``leave`` → ``aclose``.
+    """The DingTalk side of one bot. Lifecycle: ``run`` (in a task) → ``leave`` → ``aclose``.
 
     Thread: the bot's loop only. Everything but ``run`` works with or without a connection, until
     ``aclose``.

@@ -7,7 +7,7 @@ from typing import Literal
 
 Tongue = Literal["zh", "en"]
 
-# key: (Chinese, English)
+# by key, Chinese before English
 SENTENCES: dict[str, tuple[str, str]] = {
     # -- while waiting, and what ends without an answer
     "waiting": (

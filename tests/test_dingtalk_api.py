@@ -10,7 +10,7 @@ from dod.dingtalk.api import AccessToken, Api
 from dod.dingtalk.bucket import Rank
 from dod.dingtalk.times import Times
 from dod.messages import Message
-from dod.sim.faults import Refusal, Switches
+from dod.sim.dingtalk.faults import Refusal, Switches
 from tests.test_dingtalk_channel import ID, OWN, QUICK, SECRET, Scene, scene
 
 QPS = "Forbidden.AccessDenied.QpsLimitForAppkeyAndApi"

@@ -9,7 +9,7 @@ import pytest
 from dod import errors
 from dod.messages import CardStyle, Message
 from dod.ports import Card
-from dod.sim.faults import Refusal, Switches
+from dod.sim.dingtalk.faults import Refusal, Switches
 from tests.test_dingtalk_channel import ID, OWN, PUBLIC, QUICK, Scene, scene
 
 STYLES = pytest.mark.parametrize("style", [OWN, PUBLIC], ids=["own", "public"])

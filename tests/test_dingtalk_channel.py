@@ -14,9 +14,9 @@ from dod.dingtalk.channel import DingTalkChannel
 from dod.dingtalk.times import Backoff, Times
 from dod.messages import CardStyle, Message, digest
 from dod.ports import Channel, StateChange
-from dod.sim.dingtalk import SimDingTalk
-from dod.sim.dingtalk_world import PUBLIC_CARD, SimChat, SimPerson
-from dod.sim.faults import Switches
+from dod.sim.dingtalk.faults import Switches
+from dod.sim.dingtalk.simulator import SimDingTalk
+from dod.sim.dingtalk.world import PUBLIC_CARD, SimChat, SimPerson
 
 ID = "dingabcdefgh1234"
 SECRET = "s3cr3t-of-the-app"

@@ -8,8 +8,8 @@ import pytest
 from dod import errors
 from dod.dingtalk.replies import title
 from dod.messages import Message
-from dod.sim.dingtalk_world import SimReply
-from dod.sim.faults import Mishap, Switches
+from dod.sim.dingtalk.faults import Mishap, Switches
+from dod.sim.dingtalk.world import SimReply
 from tests.test_dingtalk_channel import ID, QUICK, Scene, scene
 
 MARKDOWN = "## 你好\n\n- one\n- two"

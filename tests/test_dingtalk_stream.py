@@ -11,7 +11,7 @@ from aiohttp import web
 
 from dod.dingtalk.times import CALM, Backoff
 from dod.messages import Message
-from dod.sim.faults import GatewayFault
+from dod.sim.dingtalk.faults import GatewayFault
 from tests.test_dingtalk_channel import ID, OWN, QUICK, scene
 
 PATIENT = replace(QUICK, ack=5.0)

@@ -9,9 +9,9 @@ from typing import Any
 import httpx
 import pytest
 
-from dod.sim.dify import Answer, Fault, SimDify, echo
-from dod.sim.dify_demo import demo
-from dod.sim.dify_wire import Kind, Version
+from dod.sim.dify.samples import demo
+from dod.sim.dify.simulator import Answer, Fault, SimDify, echo
+from dod.sim.dify.wire import Kind, Version
 from tests.recordings.replay import HERE, recorded
 
 KEY = "app-simulated"

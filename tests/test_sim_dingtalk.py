@@ -17,8 +17,9 @@ import websockets
 from websockets.asyncio.client import ClientConnection, connect
 
 from dod.sim.background import Background
-from dod.sim.dingtalk import SimDingTalk
-from dod.sim.dingtalk_world import (
+from dod.sim.dingtalk.faults import Api, Mishap, Refusal, Switches
+from dod.sim.dingtalk.simulator import SimDingTalk
+from dod.sim.dingtalk.world import (
     PUBLIC_CARD,
     PUBLIC_DEMO,
     SimCard,
@@ -26,7 +27,6 @@ from dod.sim.dingtalk_world import (
     SimMessage,
     SimReply,
 )
-from dod.sim.faults import Api, Mishap, Refusal, Switches
 
 Json = dict[str, Any]
 APP, SECRET = "ding1", "secret-of-ding1"

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any, Self
 
 from dod.sim.background import Background
-from dod.sim.dify import SimDify
-from dod.sim.dingtalk import SimDingTalk
-from dod.sim.dingtalk_world import SimCard, SimChat, SimMessage, SimPerson, SimReply
-from dod.sim.faults import Switches
+from dod.sim.dify.simulator import SimDify
+from dod.sim.dingtalk.faults import Switches
+from dod.sim.dingtalk.simulator import SimDingTalk
+from dod.sim.dingtalk.world import SimCard, SimChat, SimMessage, SimPerson, SimReply
 
 ROOT = Path(__file__).resolve().parents[2]
 TEMPLATE = "office-template.schema"

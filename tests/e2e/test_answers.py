@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dod.sim.dify_scripts import Answer
+from dod.sim.dify.scripts import Answer
 from dod.texts import say
 from tests.e2e.rig import Rig, bot
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from dod.sim.dify_scripts import Answer, Fault
-from dod.sim.dingtalk_world import SimReply
+from dod.sim.dify.scripts import Answer, Fault
+from dod.sim.dingtalk.world import SimReply
 from dod.texts import say
 from tests.e2e.rig import Rig, bot
 

@@ -6,8 +6,8 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from dod.sim.dify_scripts import echo
-from dod.sim.dingtalk_world import SimCard, SimPerson
+from dod.sim.dify.scripts import echo
+from dod.sim.dingtalk.world import SimCard, SimPerson
 from tests.e2e.rig import Rig, bot
 
 KEY = "app-it-key-0123456789"

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from dod.sim.dify_scripts import Answer
-from dod.sim.faults import Switches
+from dod.sim.dify.scripts import Answer
+from dod.sim.dingtalk.faults import Switches
 from tests.e2e.rig import Rig, bot
 
 # The other position of each switch. Those of PLAIN change nothing that dod could meet.

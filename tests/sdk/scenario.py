@@ -9,9 +9,9 @@ import asyncio
 import os
 from pathlib import Path
 
-from dod.sim.dingtalk import SimDingTalk
-from dod.sim.dingtalk_world import PUBLIC_MARKDOWN, SimCard, SimChat, SimMessage
-from dod.sim.faults import Switches
+from dod.sim.dingtalk.faults import Switches
+from dod.sim.dingtalk.simulator import SimDingTalk
+from dod.sim.dingtalk.world import PUBLIC_MARKDOWN, SimCard, SimChat, SimMessage
 
 APP, SECRET, TEMPLATE = "ding-sdk", "secret-of-ding-sdk", "own.schema"
 

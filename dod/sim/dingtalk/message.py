@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from dod.sim.dingtalk_world import SimApp, SimChat, SimPerson
-from dod.sim.faults import Json, Switches
+from dod.sim.dingtalk.faults import Json, Switches
+from dod.sim.dingtalk.world import SimApp, SimChat, SimPerson
 
 IN_GROUPS = {"text", "richText", "picture"}
 KINDS = IN_GROUPS | {"audio", "video", "file", "unknownMsgType", "interactiveCard"}

@@ -8,8 +8,8 @@ the 200, or raises ``Refusal`` and has then changed nothing.
 import time
 import uuid
 
-from dod.sim.dingtalk_world import SimApp, SimCard, SimChat, SimEvent, World
-from dod.sim.faults import Faults, Json, Refusal, Switches
+from dod.sim.dingtalk.faults import Faults, Json, Refusal, Switches
+from dod.sim.dingtalk.world import SimApp, SimCard, SimChat, SimEvent, World
 
 _SPACE = "dtv1.card//"
 _MODELS = {"IM_GROUP": "imGroupOpen", "IM_ROBOT": "imRobotOpen"}

@@ -10,9 +10,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from dod.sim.demo_config import DemoBot
-from dod.sim.dingtalk import SimDingTalk
-from dod.sim.dingtalk_world import (
+from dod.sim.demo.folder import DemoBot
+from dod.sim.dingtalk.simulator import SimDingTalk
+from dod.sim.dingtalk.world import (
     SimApp,
     SimCard,
     SimChat,

@@ -20,12 +20,12 @@ from urllib.parse import urlsplit
 import pytest
 
 from dod.sim.background import Background
-from dod.sim.demo import demo as start
-from dod.sim.demo_chats import DemoChats
-from dod.sim.demo_config import DemoBot, Folder, child_environ
-from dod.sim.dify import SimDify, echo
-from dod.sim.dify_demo import demo as script
-from dod.sim.dingtalk import SimDingTalk
+from dod.sim.demo.chats import DemoChats
+from dod.sim.demo.command import demo as start
+from dod.sim.demo.folder import DemoBot, Folder, child_environ
+from dod.sim.dify.samples import demo as script
+from dod.sim.dify.simulator import SimDify, echo
+from dod.sim.dingtalk.simulator import SimDingTalk
 
 Json = dict[str, Any]
 

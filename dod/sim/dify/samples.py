@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from dod.sim.dify_scripts import Answer, cut
+from dod.sim.dify.scripts import Answer, cut
 
 
 def demo(query: str, turn: int, _user: str, _inputs: Mapping[str, Any]) -> Answer:

@@ -14,12 +14,12 @@ from xml.sax.saxutils import escape
 
 from aiohttp import web
 
-from dod.sim.dingtalk_cards import Cards
-from dod.sim.dingtalk_gate import OLD_ERRCODES, Gate
-from dod.sim.dingtalk_robot import OldRefusal, Robot
-from dod.sim.dingtalk_stream import Stream
-from dod.sim.dingtalk_world import SimApp
-from dod.sim.faults import Api, Faults, Json, Mishap, Refusal, Switches
+from dod.sim.dingtalk.cards import Cards
+from dod.sim.dingtalk.faults import Api, Faults, Json, Mishap, Refusal, Switches
+from dod.sim.dingtalk.gate import OLD_ERRCODES, Gate
+from dod.sim.dingtalk.robot import OldRefusal, Robot
+from dod.sim.dingtalk.stream import Stream
+from dod.sim.dingtalk.world import SimApp
 
 _Answer = Callable[[SimApp, Json], Json]
 _TOKEN_HEADER = "x-acs-dingtalk-access-token"  # noqa: S105  a header's name

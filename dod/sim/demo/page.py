@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from dod.sim.demo_chats import DemoChats
+from dod.sim.demo.chats import DemoChats
 from dod.web.server import host_allowed
 
 PORTS = 21  # the wished one and 20 more
@@ -36,7 +36,7 @@ class DemoPage:
     def __init__(self, chats: DemoChats) -> None:
         self._chats = chats
         self._closing = asyncio.Event()
-        self._html = resources.files("dod.sim").joinpath("chat.html").read_text("utf-8")
+        self._html = resources.files("dod.sim.demo").joinpath("chat.html").read_text("utf-8")
         app = web.Application(middlewares=[self._guard], client_max_size=1 << 16)
         app.router.add_get("/", self._page)
         app.router.add_get("/api/world", self._world)

@@ -17,13 +17,14 @@ from typing import Any, TypeVar
 
 from aiohttp import web
 
-from dod.sim.dingtalk_cards import Cards
-from dod.sim.dingtalk_gate import Gate
-from dod.sim.dingtalk_http import Http
-from dod.sim.dingtalk_message import IN_GROUPS, KINDS, Body
-from dod.sim.dingtalk_robot import Robot
-from dod.sim.dingtalk_stream import SimConnection, Stream
-from dod.sim.dingtalk_world import (
+from dod.sim.dingtalk.cards import Cards
+from dod.sim.dingtalk.faults import Api, Faults, Json, Switches
+from dod.sim.dingtalk.gate import Gate
+from dod.sim.dingtalk.http import Http
+from dod.sim.dingtalk.message import IN_GROUPS, KINDS, Body
+from dod.sim.dingtalk.robot import Robot
+from dod.sim.dingtalk.stream import SimConnection, Stream
+from dod.sim.dingtalk.world import (
     SimApp,
     SimCard,
     SimChat,
@@ -35,7 +36,6 @@ from dod.sim.dingtalk_world import (
     SimTemplate,
     World,
 )
-from dod.sim.faults import Api, Faults, Json, Switches
 
 T = TypeVar("T")
 _BODY_LIMIT = 32 << 20  # bytes; uploads are refused from 20 MB on, by us and not by aiohttp

@@ -18,14 +18,14 @@ from typing import Any
 
 import aiohttp
 
-from dod.sim.demo_chats import DemoChats
-from dod.sim.demo_child import Child
-from dod.sim.demo_config import Folder, child_environ
-from dod.sim.demo_page import PORTS, DemoPage
-from dod.sim.dify import SimDify
-from dod.sim.dify_demo import demo as demo_script
-from dod.sim.dify_wire import Kind
-from dod.sim.dingtalk import SimDingTalk
+from dod.sim.demo.chats import DemoChats
+from dod.sim.demo.child import Child
+from dod.sim.demo.folder import Folder, child_environ
+from dod.sim.demo.page import PORTS, DemoPage
+from dod.sim.dify.samples import demo as demo_script
+from dod.sim.dify.simulator import SimDify
+from dod.sim.dify.wire import Kind
+from dod.sim.dingtalk.simulator import SimDingTalk
 
 LOOK = 0.2  # seconds between looks at bots.yaml: sooner than dod itself takes a saved file
 ASK = 1.0  # seconds between questions to the child's status page

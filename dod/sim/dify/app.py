@@ -5,9 +5,9 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
 
-from dod.sim import dify_checks as checks
-from dod.sim.dify_scripts import Fault, Script, echo
-from dod.sim.dify_wire import Kind, Version
+from dod.sim.dify import checks
+from dod.sim.dify.scripts import Fault, Script, echo
+from dod.sim.dify.wire import Kind, Version
 
 _MODES = {"agent": "agent-chat", "chatflow": "advanced-chat"}
 

@@ -11,8 +11,8 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
 
-from dod.sim.dingtalk_world import SimApp, SimChat, SimEvent, SimReply, World
-from dod.sim.faults import Faults, Json, Refusal, Switches
+from dod.sim.dingtalk.faults import Faults, Json, Refusal, Switches
+from dod.sim.dingtalk.world import SimApp, SimChat, SimEvent, SimReply, World
 
 # msgKey → fields of msgParam that must be there (§6).
 _MSG_KEYS = {

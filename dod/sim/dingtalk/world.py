@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
-from dod.sim.faults import Faults, Json, Switches
+from dod.sim.dingtalk.faults import Faults, Json, Switches
 
 CardState = Literal["processing", "typing", "finished", "failed"]
 FrameKind = Literal["create", "stream", "finalize", "error", "put"]

@@ -7,8 +7,8 @@ import time
 import uuid
 from collections import Counter, deque
 
-from dod.sim.dingtalk_world import SimApp, SimEvent, World
-from dod.sim.faults import Api, Faults, Mishap, Refusal, Switches
+from dod.sim.dingtalk.faults import Api, Faults, Mishap, Refusal, Switches
+from dod.sim.dingtalk.world import SimApp, SimEvent, World
 
 _DENIED = "Forbidden.AccessDenied."
 _QPS_TEXT = "您的企业应用调用钉钉开放平台当前接口的所有请求都被暂时禁用了"

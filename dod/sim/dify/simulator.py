@@ -1,7 +1,7 @@
 """A Dify on a real socket, with any number of apps of every kind and of three versions.
 
-It refuses what the real one refuses (``dify_checks``), writes the events that the real one writes
-(``dify_wire``), and can be told to fail (``Fault``). An independent judge: it shares no code with
+It refuses what the real one refuses (``checks``), writes the events that the real one writes
+(``wire``), and can be told to fail (``Fault``). An independent judge: it shares no code with
 ``dod.dify``.
 """
 
@@ -12,11 +12,11 @@ from typing import Any
 
 from aiohttp import web
 
-from dod.sim import dify_checks as checks
-from dod.sim.dify_app import SimApp
-from dod.sim.dify_run import Asked, Run, reset
-from dod.sim.dify_scripts import Answer, Fault, Script, echo
-from dod.sim.dify_wire import Kind, Version, Wire, think
+from dod.sim.dify import checks
+from dod.sim.dify.app import SimApp
+from dod.sim.dify.run import Asked, Run, reset
+from dod.sim.dify.scripts import Answer, Fault, Script, echo
+from dod.sim.dify.wire import Kind, Version, Wire, think
 
 __all__ = ["Answer", "Asked", "Fault", "Script", "SimApp", "SimDify", "Stopped", "echo"]
 

@@ -18,8 +18,8 @@ from typing import Any
 
 from aiohttp import WSMsgType, web
 
-from dod.sim.dingtalk_world import Ack, Push, SimApp, SimEvent, SimMessage, SimPress, World
-from dod.sim.faults import Faults, GatewayFault, Json, Refusal, Switches
+from dod.sim.dingtalk.faults import Faults, GatewayFault, Json, Refusal, Switches
+from dod.sim.dingtalk.world import Ack, Push, SimApp, SimEvent, SimMessage, SimPress, World
 
 BOT_TOPIC = "/v1.0/im/bot/messages/get"
 CARD_TOPIC = "/v1.0/card/instances/callback"

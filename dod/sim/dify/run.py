@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 from aiohttp import web
 
-from dod.sim.dify_scripts import Answer, Fault
-from dod.sim.dify_wire import PING, Wire
+from dod.sim.dify.scripts import Answer, Fault
+from dod.sim.dify.wire import PING, Wire
 
 Outcome = Literal["", "complete", "stopped", "failed", "refused", "broken", "hung up"]
 

@@ -1,0 +1,1 @@
+"""``dod demo``: the unchanged ``dod run`` between the simulators, and a chat page."""

@@ -1,0 +1,1 @@
+"""A DingTalk on one local port: strict where facts are known, switchable where nobody knows."""
