@@ -39,7 +39,7 @@ def test_a_slow_disk_delays_no_acknowledgement() -> None:
         claims = Claims("ding", store)
         claim = await claims.take(message(1))
         assert claim is not None
-        await claim.asked()
+        await claim.asked(cards=0)
         assert await claims.take(message(1)) is None
         store.gate.set()
         assert await claim.fresh()
@@ -70,7 +70,7 @@ def test_a_claim_survives_the_way_to_disk() -> None:
         claim = await claims.take(message(1, "text"))
         assert claim is not None
         await claim.opening(2)
-        await claim.asked()
+        await claim.asked(cards=0)
         await claim.finishing("whole", "guid", failed=True)
         (again,) = await Claims("ding", store).load()
         assert again.to_json() == claim.to_json()

@@ -85,8 +85,12 @@ class Claim:
         done, _ = await asyncio.wait({self._adding}, timeout=STORE_WAIT)
         return self._adding.result() if done else True
 
-    async def asked(self) -> None:
-        """Dify is about to be asked: from here the question is never asked again."""
+    async def asked(self, *, cards: int) -> None:
+        """Dify is about to be asked: from here the question is never asked again.
+
+        ``cards``: how many may exist from here on; the first is created at the same moment.
+        """
+        self.cards = max(self.cards, cards)
         await self._write("asked")
 
     async def opening(self, cards: int) -> None:

@@ -92,7 +92,7 @@ class Turn:
             return "dropped"
         if not await self._wait_for_place():
             return await self._end_unasked()
-        await self.claim.asked()
+        await self.claim.asked(cards=0 if self._writer is None else 1)
         if self._writer is not None:
             self._writer.begin()
         await self._listen_until_given_up()
@@ -234,7 +234,10 @@ class Turn:
         """Leave ``text`` with the person: on the card, or else as a reply. Then it is done."""
         self._answer.chars = len(text)
         if self._writer is not None:
-            await self.claim.finishing(text, self._guid, failed=failed)
+            # Both at once: the promise goes to disk while the last update comes back.
+            await asyncio.gather(
+                self.claim.finishing(text, self._guid, failed=failed), self._writer.stop()
+            )
             if await self._writer.close(text, self._guid, failed=failed):
                 await self.claim.done()
                 return

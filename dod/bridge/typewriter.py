@@ -83,11 +83,15 @@ class Typewriter:
             self._text = text
             self._changed.set()
 
-    async def close(self, text: str, guid: str, *, failed: bool) -> bool:
-        """Put the last frame on the card; False if there is no card that could show it."""
+    async def stop(self) -> None:
+        """No further update; returns when none is on the wire. Idempotent."""
         self._closing.set()
         self._changed.set()
         await self._stop_typing()
+
+    async def close(self, text: str, guid: str, *, failed: bool) -> bool:
+        """Put the last frame on the card; False if there is no card that could show it."""
+        await self.stop()
         if self._refused:
             return False
         parts = cut(text, self._max_bytes)
