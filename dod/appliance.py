@@ -1,4 +1,4 @@
-"""The composition root: builds everything, reads the configuration, keeps the bots running.
+"""The composition root: builds everything, and the loop that keeps it running.
 
 Thread: main, synchronous; it owns configuration, fleet and signals. The only module that knows
 both the bridge and the edges.
@@ -11,19 +11,18 @@ import signal
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 
-from dod import logs
+from dod import logs, notice
 from dod.bridge.bot import Bot
 from dod.budget import Ledger
-from dod.config.load import load
 from dod.config.spec import BotSpec, Config
 from dod.dify.app import DifyApp
 from dod.dingtalk.channel import DingTalkChannel
 from dod.fleet import Fleet
-from dod.status import ConfigStatus, Status
+from dod.reloader import Reloader
+from dod.status import Status
 from dod.store.disk import DiskStore
 from dod.store.lock import DataLock
 from dod.web.server import StatusServer
@@ -37,28 +36,26 @@ class Appliance:
     """Lifecycle: ``run`` once, in the main thread; returns the process's exit status."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
-        self._environ = environ
         self._folder = Path(environ.get("DOD_CONFIG_DIR") or "config")
-        self._loaded = load(self._folder, environ)
-        self._loaded_at = self._started_at = time.time()
-        self._loads = 1
-        self._env = self._loaded.environment  # of the start; only the log level is live
-        self._stop = threading.Event()
+        self._wake = threading.Event()
+        self._stopping = False
         self._hurry = False
-        self._config: Config | None = None
-        self._said: tuple[object, ...] | None = None  # the problems told last
+        self._fleet = Fleet(self._build_bot)
+        self._reloader = Reloader(self._folder, environ, self._fleet, self._wake.set)
+        self._env = self._reloader.environment
         self._lock = DataLock(self._env.data_dir)
         self._store: DiskStore | None = None
         self._ledger: Ledger | None = None
-        self._fleet = Fleet(self._build_bot)
+        self._started_at = time.time()
         self._status = Status(started_at=self._started_at)
+        self._noticed = ""
         self._web = self._make_web()
 
     # -- life
 
     def run(self) -> int:
         """Serve until a signal, then drain. 0 after a clean stop."""
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, self._on_signal)
         logs.set_up(self._env.log_level)
         _set_limits()
@@ -66,71 +63,58 @@ class Appliance:
         if self._web is not None:
             self._web.start()
         try:
-            code = self._main_loop()
+            return self._main_loop()
         finally:
             self._end()
-        return code
 
     def _main_loop(self) -> int:
-        next_look = 0.0
-        while not self._stop.is_set():
+        next_try = 0.0
+        while not self._stopping:
             now = time.monotonic()
-            if now >= next_look:
-                next_look = now + self._env.poll_seconds
-                if not self._look():
+            if self._store is not None:
+                self._reloader.look()
+            elif now >= next_try:
+                next_try = now + self._env.poll_seconds
+                if self._open_store() and not self._begin():
                     return 1
             self._fleet.check()
             self._report()
-            self._stop.wait(TICK)
+            self._wake.wait(self._pause())
+            self._wake.clear()
         return 0
 
-    def _look(self) -> bool:
-        """Wait for the data folder and for a first good file. False: DOD_ON_BAD_CONFIG=exit."""
-        if self._config is not None or not self._open_store():
-            return True
-        loaded = load(self._folder, self._environ)
-        if loaded != self._loaded:
-            self._loaded, self._loaded_at = loaded, time.time()
-            self._loads += 1
-        self._tell()
-        if loaded.config is None:
-            return self._env.on_bad_config != "exit"
-        self._config = replace(loaded.config, language=loaded.language)
-        self._fleet.apply(loaded.config)
-        names = ", ".join(loaded.accepted) or "-"
-        log.info("config=%s file=%s bots=%s", loaded.verdict, loaded.file, names)
-        return True
-
-    def _tell(self) -> None:
-        """Log the problems of a load, once until they change."""
-        if self._loaded.problems == self._said:
-            return
-        self._said = self._loaded.problems
-        for problem in self._loaded.problems:
-            level = logging.ERROR if problem.severity == "error" else logging.WARNING
-            place = f"{problem.file}:{problem.line}:{problem.column}"
-            log.log(level, "%s %s %s", place, problem.zh, problem.en)
+    def _pause(self) -> float:
+        if self._store is None:
+            return TICK
+        return max(0.01, min(TICK, self._reloader.next_look - time.monotonic()))
 
     def _open_store(self) -> bool:
         """Hold the data folder and open the store. False while another dod holds it."""
-        if self._store is not None:
-            return True
         if not self._lock.hold():
             return False
         self._store = DiskStore.open(self._env.data_dir / "store")
         self._ledger = Ledger(self._store)
         return True
 
+    def _begin(self) -> bool:
+        """False: the file is unusable and DOD_ON_BAD_CONFIG=exit."""
+        notice.refresh_editor_files(self._folder)
+        return self._reloader.begin() or self._env.on_bad_config != "exit"
+
     def _end(self) -> None:
         """Everything stops by one absolute deadline (design §9)."""
         deadline = time.monotonic() + (0.0 if self._hurry else self._env.drain_seconds)
         log.info("dod stops within %.1f s", deadline - time.monotonic())
-        self._report(stopping=True)
-        self._fleet.hurry(deadline)
-        while not self._fleet.drain(min(deadline, time.monotonic() + TICK)):
+        self._reloader.close()
+        self._fleet.drain(deadline)
+        while self._fleet.join(TICK):
             self._report(stopping=True)
-            if self._hurry or time.monotonic() > deadline:
-                self._fleet.drain(time.monotonic() + 1.0)
+            if self._hurry:
+                deadline, self._hurry = time.monotonic(), False
+                self._fleet.drain(deadline)
+            if time.monotonic() > deadline:
+                late = self._fleet.join(1.0)
+                log.warning("bots not ended in time: %s", ", ".join(late) or "-")
                 break
         if self._store is not None:
             self._store.close()
@@ -139,47 +123,46 @@ class Appliance:
             self._web.close()
         log.info("dod has stopped")
 
-    def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
-        self._hurry = self._stop.is_set()  # a second signal: at once
-        self._stop.set()
+    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
+        if number == signal.SIGHUP:
+            self._reloader.nudge()
+        else:
+            self._hurry = self._stopping  # a second signal: at once
+            self._stopping = True
+        self._wake.set()
 
     # -- building
+
+    def _config(self) -> Config:
+        return self._reloader.config or Config()
 
     def _build_bot(self, spec: BotSpec) -> Bot:
         """Thread: the bot's own, on its loop."""
         if self._store is None or self._ledger is None:
             raise RuntimeError("a bot is built before the store is open")
-
-        def config() -> Config:
-            return self._config or Config()
-
         meter = self._ledger.meter(
-            spec.dingtalk_app_client_id, lambda: config().dingtalk_monthly_calls
+            spec.dingtalk_app_client_id, lambda: self._config().dingtalk_monthly_calls
         )
-        channel = DingTalkChannel(
-            name=spec.name,
-            client_id=spec.dingtalk_app_client_id,
-            client_secret=spec.dingtalk_app_client_secret,
-            openapi=self._env.openapi_endpoint,
-            qps=lambda: config().dingtalk_qps,
-            spend=meter.spend,
-            push=meter.push,
-            exhausted=meter.exhausted,
-        )
-        app = DifyApp(
-            url=spec.dify_api_url,
-            key=spec.dify_app_api_key,
-            app_type=spec.dify_app_type,
-            output=spec.dify_output,
-            timeout=spec.dify_timeout_seconds,
-        )
+
+        def make_channel(spec: BotSpec) -> DingTalkChannel:
+            return DingTalkChannel(
+                name=spec.name,
+                client_id=spec.dingtalk_app_client_id,
+                client_secret=spec.dingtalk_app_client_secret,
+                openapi=self._env.openapi_endpoint,
+                qps=lambda: self._config().dingtalk_qps,
+                spend=meter.spend,
+                push=meter.push,
+                exhausted=meter.exhausted,
+            )
+
         return Bot(
             spec,
             store=self._store,
-            channel=channel,
-            app=app,
+            make_channel=make_channel,
+            make_app=_make_app,
             meter=meter,
-            config=config,
+            config=self._config,
         )
 
     def _make_web(self) -> StatusServer | None:
@@ -189,34 +172,45 @@ class Appliance:
             self._env.web_listen,
             lambda: self._status,
             hosts=self._env.web_hosts,
-            password=lambda: self._config.web.password if self._config else "",
+            password=lambda: self._config().web.password,
         )
 
     # -- telling
 
     def _report(self, *, stopping: bool = False) -> None:
-        loaded = self._loaded
         self._status = Status(
             started_at=self._started_at,
-            config=ConfigStatus(
-                file=loaded.file,
-                loads=self._loads,
-                verdict=loaded.verdict,
-                loaded_at=self._loaded_at,
-                problems=tuple(problem.to_json() for problem in loaded.problems),
-                applied=self._config is not None,
-            ),
+            config=self._reloader.status,
             bots=self._fleet.snapshots(),
             alive=self._fleet.beats,
             stopping=stopping,
             trouble=self._trouble(),
         )
+        if self._store is None or stopping:
+            return
+        text = notice.render(self._status, self._config().language)
+        if text != self._noticed:
+            self._noticed = text
+            notice.write(self._folder, text)
+        untold, admins = self._reloader.untold, self._config().admins
+        if untold and (not admins or self._fleet.tell(admins, untold)):
+            self._reloader.untold = ""
 
     def _trouble(self) -> str:
         if self._store is None:
             holder = self._lock.holder
             return f"the data folder is in use by {holder}; no bots run here" if holder else ""
         return self._store.trouble or ""
+
+
+def _make_app(spec: BotSpec) -> DifyApp:
+    return DifyApp(
+        url=spec.dify_api_url,
+        key=spec.dify_app_api_key,
+        app_type=spec.dify_app_type,
+        output=spec.dify_output,
+        timeout=spec.dify_timeout_seconds,
+    )
 
 
 def _set_limits() -> None:

@@ -5,8 +5,8 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 
 from dod.bridge.bot import Bot
@@ -26,13 +26,15 @@ class BotThread:
     """
 
     def __init__(self, spec: BotSpec, build: Callable[[BotSpec], Bot]) -> None:
-        self.spec = spec
+        self.spec = spec  # the newest one given
         self.started_at = time.monotonic()
         self._build = build
         self._bot: Bot | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop = asyncio.Event()
+        self._hurry = asyncio.Event()  # a shorter deadline has come
         self._deadline: float | None = None
+        self._patient = False
         self._beat = time.monotonic()
         self._crash = ""
         self._since = time.time()
@@ -41,12 +43,33 @@ class BotThread:
     def start(self) -> None:
         self._thread.start()
 
-    def drain(self, deadline: float) -> None:
-        """Ask the bot to end by ``deadline`` (monotonic seconds). A later call may shorten it."""
+    def take(self, spec: BotSpec) -> None:
+        """Give the bot a new spec; its generation tells when it has taken it."""
+        self.spec = spec
+        self._call(lambda bot: bot.take(spec))
+
+    def tell(self, staff_ids: Sequence[str], text: str) -> "Future[None] | None":
+        """Send a message unasked; None where no loop runs."""
+        bot, loop = self._bot, self._loop
+        if bot is None or loop is None or not self._thread.is_alive():
+            return None
+        return asyncio.run_coroutine_threadsafe(bot.tell(staff_ids, text), loop)
+
+    def drain(self, deadline: float, *, patient: bool = False) -> None:
+        """Ask the bot to end by ``deadline`` (monotonic seconds). A later call may shorten it.
+
+        ``patient``: who waits is still served (see ``Bot.drain``).
+        """
+        self._patient = patient and self._deadline is None
         self._deadline = deadline
-        if self._loop is not None:
+        self._call(lambda _: self._hurry.set() if self._stop.is_set() else self._stop.set())
+
+    def _call(self, work: Callable[[Bot], None]) -> None:
+        """Do ``work`` on the bot's loop, if it has begun; it begins with the newest spec."""
+        bot, loop = self._bot, self._loop
+        if bot is not None and loop is not None:
             with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
-                self._loop.call_soon_threadsafe(self._stop.set)
+                loop.call_soon_threadsafe(work, bot)
 
     def join(self, seconds: float) -> bool:
         """True when the thread has ended."""
@@ -83,8 +106,11 @@ class BotThread:
         loop = asyncio.get_running_loop()
         # One worker: DNS is all that ever blocks here.
         loop.set_default_executor(ThreadPoolExecutor(1, f"dns {self.spec.name}"))
-        self._loop = loop
-        bot = self._bot = self._build(self.spec)
+        begun_with = self.spec
+        bot = self._build(begun_with)
+        self._bot, self._loop = bot, loop
+        if self.spec is not begun_with:  # another came while it was built
+            bot.take(self.spec)
         beating = asyncio.create_task(self._keep_beating(), name="beat")
         running = asyncio.create_task(bot.run(), name="run")
         stopping = asyncio.create_task(self._stop.wait(), name="stop")
@@ -94,13 +120,23 @@ class BotThread:
             await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
             if running.done():
                 running.result()
-                if not stopping.done():
-                    raise RuntimeError("the channel ended without being asked to")
-            await bot.drain(self._deadline or time.monotonic())
+            await self._drain(bot)
         finally:
             for task in (beating, running, stopping):
                 task.cancel()
             await bot.aclose()
+
+    async def _drain(self, bot: Bot) -> None:
+        """Drain by the deadline, and again by a shorter one that comes meanwhile."""
+        deadline = self._deadline or time.monotonic()
+        draining = asyncio.create_task(bot.drain(deadline, patient=self._patient), name="drain")
+        hurrying = asyncio.create_task(self._hurry.wait(), name="hurry")
+        await asyncio.wait({draining, hurrying}, return_when=asyncio.FIRST_COMPLETED)
+        hurrying.cancel()
+        if not draining.done():
+            draining.cancel()
+            await asyncio.wait({draining})
+            await bot.drain(self._deadline or time.monotonic())
 
     async def _keep_beating(self) -> None:
         while True:

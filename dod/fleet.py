@@ -1,50 +1,134 @@
-"""Running bots := accepted bots. Restarts the dead, drains all. Thread: main only, so no locks."""
+"""Running bots := accepted bots. Starts, changes, restarts and drains them; touches no other.
+
+Thread: main only, so no locks. A *post* is a bot's place: it stays when its thread died, and when
+the bot is renamed.
+"""
 
 import logging
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, replace
+from typing import Literal
 
 from dod.botthread import BotThread
 from dod.bridge.bot import Bot
-from dod.config.spec import BotSpec, Config
+from dod.config.spec import BotSpec
 from dod.status import BotSnapshot
 
 log = logging.getLogger(__name__)
 
 FIRST_RESTART, LAST_RESTART = 1.0, 60.0  # seconds of back-off
 GOOD = 600.0  # seconds alive after which a crash is forgotten
+LEAVE = 60.0  # seconds that a bot which left the file may finish its answers
+
+Change = Literal[
+    "untouched",
+    "started",
+    "live",
+    "credentials",
+    "renamed",
+    "gone",
+    "disabled",
+    "keeps_old",
+    "not_started",
+    "held",
+]
 
 
 @dataclass(slots=True)
 class _Post:
-    """A place in the fleet: the thread that holds it, and how often one died there lately."""
+    """``thread`` is None while an earlier bot of the same DingTalk app is still leaving."""
 
-    thread: BotThread
+    spec: BotSpec
+    thread: BotThread | None = None
     crashes: int = 0
     restart_at: float = 0.0
 
 
 class Fleet:
-    """Lifecycle: ``apply*``, ``check`` at every tick, ``drain`` once."""
+    """Lifecycle: ``apply*``, ``check`` at every tick, ``drain`` and ``join`` at the end."""
 
     def __init__(self, build: Callable[[BotSpec], Bot]) -> None:
         self._build = build
         self._posts: dict[str, _Post] = {}
+        self._leaving: list[BotThread] = []
         self._disabled: tuple[str, ...] = ()
+        self._rejected: frozenset[str] = frozenset()
 
-    def apply(self, config: Config) -> None:
-        """Start every enabled bot of ``config`` that does not run yet."""
-        self._disabled = tuple(spec.name for spec in config.bots if not spec.enabled)
-        for spec in config.bots:
-            if spec.enabled and spec.name not in self._posts:
-                self._posts[spec.name] = _Post(self._start(spec))
+    # -- what shall run
+
+    def apply(
+        self, specs: Iterable[BotSpec], rejected: Collection[str] = (), *, remove: bool = True
+    ) -> dict[str, Change]:
+        """Make ``specs`` what runs; says what happened to each bot.
+
+        A ``rejected`` bot keeps running as it is. Without ``remove`` nobody leaves yet: "held".
+        Nobody leaves either while a rejected entry has no name ("#2"): it may be the one.
+        """
+        wanted = {spec.name: spec for spec in specs}
+        changes: dict[str, Change] = {}
+        self._rename(wanted, changes)
+        for name, spec in wanted.items():
+            if spec.enabled:
+                changes.setdefault(name, self._set(spec))
+        self._rejected = frozenset(rejected)
+        for name in rejected:
+            changes[name] = "keeps_old" if name in self._posts else "not_started"
+        unnamed = any(name.startswith("#") for name in rejected)
+        for name in [name for name in self._posts if name not in changes]:
+            if name in wanted:  # and not enabled
+                changes[name] = "disabled"
+                self._leave(name)
+            elif remove and not unnamed:
+                changes[name] = "gone"
+                self._leave(name)
+            else:
+                changes[name] = "held"
+        self._disabled = tuple(name for name, spec in wanted.items() if not spec.enabled)
+        self._fill()
+        return changes
+
+    def _rename(self, wanted: dict[str, BotSpec], changes: dict[str, Change]) -> None:
+        """An unknown name with the client id of a bot that is listed no more is that bot."""
+        by_client = {
+            post.spec.dingtalk_app_client_id: name
+            for name, post in self._posts.items()
+            if name not in wanted
+        }
+        for name, spec in wanted.items():
+            old = by_client.get(spec.dingtalk_app_client_id)
+            if name not in self._posts and old is not None and spec.enabled:
+                self._posts[name] = self._posts.pop(old)
+                self._set(spec)
+                changes[name] = "renamed"
+
+    def _set(self, spec: BotSpec) -> Change:
+        post = self._posts.get(spec.name)
+        if post is None:
+            self._posts[spec.name] = _Post(spec)
+            return "started"
+        old, post.spec = post.spec, spec
+        if spec == old:
+            return "untouched"
+        if post.thread is not None:
+            post.thread.take(spec)
+        return "live" if spec.credentials == old.credentials else "credentials"
+
+    def _leave(self, name: str) -> None:
+        post = self._posts.pop(name)
+        if post.thread is not None:
+            post.thread.drain(time.monotonic() + LEAVE, patient=True)
+            self._leaving.append(post.thread)
+
+    # -- what runs
 
     def check(self) -> None:
-        """Start dead bots again, each with its own back-off."""
+        """Start what can be started, also dead bots again, each with its own back-off."""
+        self._leaving = [thread for thread in self._leaving if not thread.join(0)]
         now = time.monotonic()
         for name, post in self._posts.items():
-            if not post.thread.dead:
+            if post.thread is None or not post.thread.dead:
                 continue
             if not post.restart_at:
                 lived = now - post.thread.started_at
@@ -53,39 +137,86 @@ class Fleet:
                 post.restart_at = now + wait
                 log.error("bot=%s died, starts again in %.0f s", name, wait)
             elif now >= post.restart_at:
-                post.thread, post.restart_at = self._start(post.thread.spec), 0.0
+                post.thread, post.restart_at = None, 0.0
+        self._fill()
 
-    def drain(self, deadline: float) -> bool:
-        """End all bots by ``deadline`` (monotonic seconds). True when all have ended."""
-        self.hurry(deadline)
-        ended = [
-            post.thread.join(deadline - time.monotonic()) or post.thread.spec.name
-            for post in self._posts.values()
-        ]
-        late = [name for name in ended if name is not True]
-        if late:
-            log.warning("bots not ended in time: %s", ", ".join(map(str, late)))
-        return not late
+    def _fill(self) -> None:
+        """Start a thread at every empty post, but never two at once for one DingTalk app.
 
-    def hurry(self, deadline: float) -> None:
+        The second would take the first one's answers for leftovers of a crash.
+        """
+        taken = {thread.spec.dingtalk_app_client_id for thread in self._leaving}
         for post in self._posts.values():
-            post.thread.drain(deadline)
+            if post.thread is None and post.spec.dingtalk_app_client_id not in taken:
+                post.thread = BotThread(post.spec, self._build)
+                post.thread.start()
+                log.info("bot=%s started", post.spec.name)
+
+    def drain(self, deadline: float) -> None:
+        """Ask all bots to end by ``deadline`` (monotonic seconds); a later call may shorten it."""
+        for thread in self._threads():
+            thread.drain(deadline)
+
+    def join(self, seconds: float) -> list[str]:
+        """Wait at most ``seconds``; the names of bots that have not ended."""
+        until = time.monotonic() + seconds
+        late = [thread for thread in self._threads() if not thread.join(until - time.monotonic())]
+        return [thread.spec.name for thread in late]
+
+    def tell(self, staff_ids: Sequence[str], text: str) -> bool:
+        """Send a message unasked, by the first connected bot that can. False if none is."""
+        connected = [t for t in self._threads() if t.snapshot().state == "connected"]
+        if connected:
+            _tell(connected, staff_ids, text)
+        return bool(connected)
+
+    def _threads(self) -> list[BotThread]:
+        posts = [post.thread for post in self._posts.values() if post.thread is not None]
+        return posts + self._leaving
+
+    # -- telling
 
     @property
     def beats(self) -> bool:
         """Every bot's loop is alive; a dead bot that waits for its restart counts as alive."""
-        return all(post.thread.beats for post in self._posts.values())
+        return all(thread.beats for thread in self._threads())
 
     def snapshots(self) -> tuple[BotSnapshot, ...]:
-        running = tuple(post.thread.snapshot() for post in self._posts.values())
-        disabled = tuple(
+        running = [self._snapshot(name, post) for name, post in self._posts.items()]
+        absent = [
+            BotSnapshot(name=name, state="stopped", since=0.0, verdict="not_started")
+            for name in sorted(self._rejected - self._posts.keys())
+        ]
+        absent += [
             BotSnapshot(name=name, state="stopped", since=0.0, verdict="disabled")
             for name in self._disabled
-        )
-        return running + disabled
+        ]
+        leaving = [thread.snapshot() for thread in self._leaving]
+        shown = {bot.name for bot in running + absent}
+        return (*running, *absent, *(bot for bot in leaving if bot.name not in shown))
 
-    def _start(self, spec: BotSpec) -> BotThread:
-        thread = BotThread(spec, self._build)
-        thread.start()
-        log.info("bot=%s started", spec.name)
-        return thread
+    def _snapshot(self, name: str, post: _Post) -> BotSnapshot:
+        if post.thread is None:
+            snapshot = BotSnapshot(name=name, state="starting", since=0.0)
+        else:
+            snapshot = replace(post.thread.snapshot(), name=name)
+        return replace(snapshot, verdict="running_old") if name in self._rejected else snapshot
+
+
+def _tell(threads: list[BotThread], staff_ids: Sequence[str], text: str) -> None:
+    """By the first of ``threads``; when that fails, by the next. Thread: any."""
+    if not threads:
+        log.warning("no bot could send the message to the admins")
+        return
+    sending = threads[0].tell(staff_ids, text)
+
+    def sent(future: "Future[None]") -> None:
+        error = None if future.cancelled() else future.exception()
+        if error is not None:
+            log.warning("bot=%s admins not told: %s", threads[0].spec.name, error)
+            _tell(threads[1:], staff_ids, text)
+
+    if sending is None:
+        _tell(threads[1:], staff_ids, text)
+    else:
+        sending.add_done_callback(sent)

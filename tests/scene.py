@@ -70,6 +70,8 @@ class FakeMeter:
 class Scene:
     """A running bot and its neighbours."""
 
+    bot: Bot  # made on its loop
+
     def __init__(
         self,
         *scripts: tuple[Step, ...],
@@ -84,8 +86,8 @@ class Scene:
         self.bot = Bot(
             spec,
             store=self.store,
-            channel=self.channel,
-            app=self.app,
+            make_channel=lambda _: self.channel,
+            make_app=lambda _: self.app,
             meter=FakeMeter(pace),
             config=lambda: config or Config(),
         )
@@ -94,7 +96,7 @@ class Scene:
     async def running(self) -> AsyncIterator["Scene"]:
         task = asyncio.create_task(self.bot.run())
         try:
-            await self.until(self.bot._connected.is_set)  # leftovers are known by now
+            await self.until(self.bot._line.connected.is_set)  # leftovers are known by now
             yield self
             await self.quiet()
         finally:
@@ -113,7 +115,7 @@ class Scene:
 
     async def quiet(self) -> None:
         """Every message is answered."""
-        await self.until(lambda: not self.bot._tasks)
+        await self.until(lambda: not self.bot._reception.tasks)
 
     def card(self, number: int | str, n: int = 0) -> FakeCard:
         return self.channel.card(message(number), SPEC.card_style, n)

@@ -206,7 +206,7 @@ def crashed_in_mid_answer() -> Scene:
         while record.get("text") != "Half":
             await asyncio.sleep(0.002)
             record = await scene.store.get("claim/ding-it/msg-1") or {}
-        for each in (task, *scene.bot._tasks):
+        for each in (task, *scene.bot._reception.tasks):
             each.cancel()
         return scene
 

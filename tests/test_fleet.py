@@ -29,17 +29,20 @@ class Builder:
         self.threads: dict[str, str] = {}
         self.broken: set[str] = set()
 
+    def channel(self, spec: BotSpec) -> FakeChannel:
+        channel = FakeChannel()
+        self.channels.setdefault(spec.name, []).append(channel)
+        return channel
+
     def __call__(self, spec: BotSpec) -> Bot:
         self.threads[spec.name] = threading.current_thread().name
         if spec.name in self.broken:
             raise ValueError("no such thing")
-        channel = FakeChannel()
-        self.channels.setdefault(spec.name, []).append(channel)
         return Bot(
             spec,
             store=MemoryStore(),
-            channel=channel,
-            app=ScriptedApp(HELLO),
+            make_channel=self.channel,
+            make_app=lambda _: ScriptedApp(HELLO),
             meter=FakeMeter("balanced"),
             config=Config,
         )
@@ -57,11 +60,16 @@ def wait(condition: Callable[[], object], fleet: Fleet) -> None:
 def running(*specs: BotSpec) -> Iterator[tuple[Fleet, Builder]]:
     builder = Builder()
     fleet = Fleet(builder)
-    fleet.apply(Config(bots=specs))
+    fleet.apply(specs)
     try:
         yield fleet, builder
     finally:
-        assert fleet.drain(time.monotonic() + 10)
+        end(fleet)
+
+
+def end(fleet: Fleet) -> None:
+    fleet.drain(time.monotonic() + 10)
+    assert fleet.join(10) == []
 
 
 def states(fleet: Fleet) -> dict[str, str]:
@@ -88,7 +96,7 @@ def test_a_crash_hurts_one_bot_and_is_mended(monkeypatch: pytest.MonkeyPatch) ->
     builder = Builder()
     builder.broken.add("b")
     fleet = Fleet(builder)
-    fleet.apply(Config(bots=SPECS))
+    fleet.apply(SPECS)
     try:
         wait(lambda: states(fleet)["b"] == "dead", fleet)
         wait(lambda: states(fleet)["a"] == "connected", fleet)
@@ -99,7 +107,7 @@ def test_a_crash_hurts_one_bot_and_is_mended(monkeypatch: pytest.MonkeyPatch) ->
         wait(lambda: states(fleet)["b"] == "connected", fleet)
         assert len(builder.channels["a"]) == 1
     finally:
-        assert fleet.drain(time.monotonic() + 10)
+        end(fleet)
 
 
 def test_restarts_back_off(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -107,13 +115,13 @@ def test_restarts_back_off(monkeypatch: pytest.MonkeyPatch) -> None:
     builder = Builder()
     builder.broken.add("a")
     fleet = Fleet(builder)
-    fleet.apply(Config(bots=SPECS[:1]))
+    fleet.apply(SPECS[:1])
     wait(lambda: fleet._posts["a"].crashes >= 4, fleet)
     assert fleet._posts["a"].restart_at - time.monotonic() > 0.05
-    fleet.drain(time.monotonic() + 1)
+    end(fleet)
 
 
 def test_drain_before_the_loop_is_there_is_not_lost() -> None:
     fleet = Fleet(Builder())
-    fleet.apply(Config(bots=SPECS))
-    assert fleet.drain(time.monotonic() + 10)
+    fleet.apply(SPECS)
+    end(fleet)

@@ -1,4 +1,4 @@
-"""One bot: takes messages from its channel, gives each a turn, and drains.
+"""One bot: its channel, its app, and how both are changed without losing a message.
 
 Thread: one loop, its own. It knows no threads and no libraries, only the ports.
 """
@@ -7,263 +7,233 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Coroutine
-from typing import Any, Literal, Protocol
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
-from dod.bridge.claims import Claim, Claims
-from dod.bridge.commands import Command, command_in, id_card
-from dod.bridge.conversations import Conversations, key_of
-from dod.bridge.lanes import Lanes, Place
-from dod.bridge.leftovers import close, young
-from dod.bridge.limits import Refusals, may_ask
-from dod.bridge.pacing import Pace
-from dod.bridge.replies import reply
-from dod.bridge.turn import Reason, Serving, Turn
+from dod.bridge.claims import Claims
+from dod.bridge.reception import Meter, Reception
+from dod.bridge.turn import Serving
 from dod.config.spec import BotSpec, Config
-from dod.messages import ConversationKey, Message
+from dod.messages import Message
 from dod.ports import App, Channel, StateChange, Store
-from dod.status import BotSnapshot, BotState, Turns
-from dod.texts import Tongue, kind_of, say, tongue
+from dod.status import BotSnapshot, BotState
 
 log = logging.getLogger(__name__)
 
-STALE = 600.0  # seconds by DingTalk's clock; then a message is not answered out of the blue
 CLOSING = 2.5  # seconds before the deadline: Dify is told to stop and cards are closed
 LOADING = 10.0  # seconds to wait for a slow store at start
 
 
-class Meter(Protocol):
-    """What a bot needs of the budget."""
+@dataclass(eq=False, slots=True)
+class Line:
+    """A channel with the spec it was opened for; ``error`` says why it does not connect."""
 
-    @property
-    def calls_this_month(self) -> int: ...
-    @property
-    def pushes_this_month(self) -> int: ...
-    async def load(self) -> None: ...
-    async def flush(self) -> None: ...
-    def pace(
-        self, corp_id: str, now: float
-    ) -> Literal["balanced", "economical", "final", "webhook"]: ...
+    spec: BotSpec
+    channel: Channel
+    connected: asyncio.Event = field(default_factory=asyncio.Event)
+    running: asyncio.Task[None] | None = None
+    error: str = ""
 
 
 class Bot:
-    """Lifecycle: ``run`` (until ``drain``) → ``drain(deadline)`` → ``aclose``."""
+    """Lifecycle: ``run`` (until drained) → ``take*`` meanwhile → ``drain(deadline)`` → ``aclose``.
+
+    New credentials open a second line; when it is connected the old one leaves (design §6). A line
+    that cannot connect never replaces one that works.
+    """
 
     def __init__(
         self,
         spec: BotSpec,
         *,
         store: Store,
-        channel: Channel,
-        app: App,
+        make_channel: Callable[[BotSpec], Channel],
+        make_app: Callable[[BotSpec], App],
         meter: Meter,
         config: Callable[[], Config],
     ) -> None:
-        self.spec = spec
-        self._serving = Serving(spec, app, channel)
-        self._config = config
+        self._store = store
+        self._make_channel = make_channel
+        self._make_app = make_app
         self._meter = meter
-        self._claims = Claims(spec.dingtalk_app_client_id, store)
-        self._conversations = Conversations(store)
-        self._lanes = Lanes(lambda: self.spec.capacity)
-        self._refusals = Refusals()
-        self._turns: set[Turn] = set()
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._connected = asyncio.Event()
+        self._line = Line(spec, make_channel(spec))
+        self._next_line: Line | None = None
+        self._serving = Serving(spec, make_app(spec), self._line.channel)
+        self._servings = [self._serving]  # also those that only old turns use
+        self._reception = Reception(store, lambda: self._serving, config, meter)
+        self._claims: dict[str, Claims] = {}
+        self._over = asyncio.Event()
+        self._broken: BaseException | None = None
         self._state: BotState = "starting"
         self._since = time.time()
         self._error = ""
         self._generation = 1
-        self._answered = 0
-        self._failed = 0
+        self._opened = 0  # websockets of lines that have left
+
+    @property
+    def spec(self) -> BotSpec:
+        return self._serving.spec
 
     # -- life
 
     async def run(self) -> None:
-        """Serve until drained. What a crash left comes before what is new."""
-        channel = self._serving.channel
+        """Serve until drained. What a crash left comes before what is new. Raises if broken."""
+        line = self._line
+        claims = self._claims_of(line)
         try:
             async with asyncio.timeout(LOADING):
                 await self._meter.load()
-                leftovers = await self._claims.load()
+                self._reception.resume(await claims.load(), line.connected)
         except TimeoutError:
             log.warning("bot=%s store is slow: starting without its leftovers", self.spec.name)
-            leftovers = []
-        for claim in leftovers:
-            place = self._enter(claim.message) if claim.state == "taken" else None
-            self._spawn(self._resume(claim, place), f"leftover {claim.message.id}")
-        await channel.run(self.receive, self._on_state)
+        self._open(line)
+        await self._over.wait()
+        if self._broken is not None:
+            raise self._broken
 
-    async def drain(self, deadline: float) -> None:
+    def take(self, spec: BotSpec) -> None:
+        """Serve by ``spec`` from the next message on; new credentials once they are connected."""
+        if self._state == "draining":
+            return
+        if spec.credentials == self._line.spec.credentials:
+            self._drop_next_line()
+            if spec != self.spec:
+                self._serve(spec, self._line.channel)
+        elif self._next_line and self._next_line.spec.credentials == spec.credentials:
+            self._next_line.spec = spec
+        else:
+            self._drop_next_line()
+            self._next_line = Line(spec, self._make_channel(spec))
+            self._reception.spawn(self._open_next(self._next_line), "new credentials")
+
+    async def drain(self, deadline: float, *, patient: bool = False) -> None:
         """Take nothing new, finish what runs, close what cannot be finished.
 
-        ``deadline``: loop time by which this returns, whatever the neighbours do.
+        ``deadline``: loop time by which this returns, whatever the neighbours do. ``patient``:
+        who waits is still served (the bot left the file); else left for the next start.
         """
         loop = asyncio.get_running_loop()
         self._change("draining")
-        self._lanes.close()
-        leaving = self._spawn(self._serving.channel.leave(), "leave")
-        waiting = [turn for turn in self._turns if not turn.place.free]
-        _give_up(waiting, "shutting_down")
-        await self._until(deadline - CLOSING - loop.time())
-        self._serving.channel.hurry()
-        _give_up(self._turns, "shutting_down")
-        await self._until(deadline - loop.time())
-        leaving.cancel()
-        for task in tuple(self._tasks):
+        self._drop_next_line()
+        self._reception.spawn(self._line.channel.leave(), "leave")
+        if not patient:
+            self._reception.give_up_waiting()
+        await self._reception.until_idle(deadline - CLOSING - loop.time())
+        self._line.channel.hurry()
+        self._reception.give_up()
+        await self._reception.until_idle(deadline - loop.time())
+        for task in tuple(self._reception.tasks):
             task.cancel()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(0.5):
                 await self._meter.flush()
 
     async def aclose(self) -> None:
-        await self._serving.channel.aclose()
-        await self._serving.app.aclose()
+        """Close everything; idempotent."""
+        for line in (self._line, self._next_line):
+            if line is not None:
+                await self._close_line(line)
+        for serving in self._servings:
+            await serving.channel.aclose()
+            await serving.app.aclose()
         self._change("stopped")
 
-    async def _until(self, seconds: float) -> None:
-        if self._tasks and seconds > 0:
-            await asyncio.wait(tuple(self._tasks), timeout=seconds)
+    async def tell(self, staff_ids: Sequence[str], text: str) -> None:
+        """Send a message unasked. Raises DingTalkError."""
+        await self._line.channel.tell(staff_ids, text, corp_id=self._reception.corp_id)
 
-    # -- one message
+    # -- lines
 
-    async def receive(self, message: Message) -> None:
-        """Claim a message and give it a turn. Returns when it may be acknowledged."""
-        command = command_in(message.text)
-        place = None if command in {"stop", "help", "id"} else self._enter(message)
-        claim = await self._claims.take(message)
-        if claim is None:
-            if place is not None:
-                place.leave()
-            return
-        self._spawn(self._answer(claim, place, command), f"turn {message.id}")
+    def _open(self, line: Line) -> None:
+        claims = self._claims_of(line)
+        client_id = line.spec.dingtalk_app_client_id
 
-    async def _answer(self, claim: Claim, place: Place | None, command: Command | None) -> None:
-        """The rim of one message: whatever happens stays here and is said."""
-        message = claim.message
-        try:
-            refusal = self._refusal(message)
-            if refusal is not None:
-                await claim.done()
-                if refusal:
-                    await self._say(message, refusal)
-            elif command is not None:
-                await claim.done()
-                await self._obey(command, message, place)
-            elif place is not None:
-                await self._take_turn(claim, place)
-        except Exception:
-            log.exception("bot=%s msg=%s failed", self.spec.name, message.id)
-            self._failed += 1
-            await claim.done()
-            await self._say(message, say("internal", self._tongue(message)))
-        finally:
-            if place is not None:
-                place.leave()
+        async def receive(message: Message) -> None:
+            await self._reception.receive(message, client_id, claims)
 
-    async def _take_turn(self, claim: Claim, place: Place) -> None:
-        turn = Turn(
-            claim,
-            place,
-            self._serving,
-            self._conversations,
-            pace=self._pace(claim.message),
-            tongue=self._tongue(claim.message),
-        )
-        self._turns.add(turn)
-        try:
-            outcome = await turn.run()
-        finally:
-            self._turns.discard(turn)
-        if outcome in {"answered", "empty", "stopped", "paused"}:
-            self._answered += 1
-        elif outcome == "failed":
-            self._failed += 1
+        async def run() -> None:
+            await line.channel.run(receive, lambda change: self._on_state(line, change))
 
-    def _refusal(self, message: Message) -> str | None:
-        """Why ``message`` is not for Dify: a sentence, "" for silence, None if it is."""
-        language = self._tongue(message)
-        if not may_ask(self.spec.allow, self._config().admins, message):
-            return say("not_allowed", language) if self._refusals.tell(message) else ""
-        if message.error_code:
-            log.error("bot=%s DingTalk sent no text: code=%s", self.spec.name, message.error_code)
-            return say("over_quota", language)
-        if not message.text.strip():
-            if message.kind == "text":
-                return say("nothing_asked", language)
-            return say("only_text", language, kind=kind_of(message.kind, language))
-        if message.age > STALE:
-            return say("too_old", language, minutes=round(message.age / 60))
-        return None
+        line.running = asyncio.create_task(run(), name=f"channel of {line.spec.name}")
+        line.running.add_done_callback(lambda task: self._on_end(line, task))
 
-    async def _obey(self, command: Command, message: Message, place: Place | None) -> None:
-        language, key = self._tongue(message), self._key(message)
-        if command == "stop":
-            if not self._stop(key):
-                await self._say(message, say("nothing_to_stop", language))
-        elif command == "new":
-            self._stop(key)
-            if place is not None:
-                await place.wait()
-            await self._conversations.forget(key)
-            await self._say(message, say("new_conversation", language))
-        elif command == "id":
-            await self._say(message, id_card(message, language))
-        else:
-            await self._say(message, say("help", language))
+    async def _open_next(self, line: Line) -> None:
+        """Know what the new app's messages came to before, then connect."""
+        if line.spec.dingtalk_app_client_id not in self._claims:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LOADING):
+                    await self._claims_of(line).load()
+        if line is self._next_line:
+            self._open(line)
 
-    def _stop(self, key: ConversationKey) -> bool:
-        """Stop the person's answers, running or waiting; False if there are none."""
-        turns = [turn for turn in self._turns if turn.place.key == key]
-        _give_up(turns, "stopped")
-        return bool(turns)
+    def _drop_next_line(self) -> None:
+        if self._next_line is not None:
+            line, self._next_line = self._next_line, None
+            self._reception.spawn(self._close_line(line), "credentials given up")
 
-    async def _resume(self, claim: Claim, place: Place | None) -> None:
-        """A message that a crash left behind: answered if it may be, else closed."""
-        await self._connected.wait()  # only then DingTalk's clock is known
-        serving = self._serving
-        if place is not None and young(claim, serving.channel.now()):
-            await self._answer(claim, place, command_in(claim.message.text))
-            return
-        try:
-            await close(claim, serving, self._tongue(claim.message))
-        except Exception:
-            log.exception("bot=%s leftover msg=%s failed", self.spec.name, claim.message.id)
-        finally:
-            if place is not None:
-                place.leave()
+    async def _close_line(self, line: Line) -> None:
+        if line.running is not None:
+            line.running.cancel()
+            await asyncio.wait({line.running})
+        await line.channel.aclose()
 
-    # -- small things
-
-    def _enter(self, message: Message) -> Place:
-        return self._lanes.enter(self._key(message))
-
-    def _key(self, message: Message) -> ConversationKey:
-        return key_of(self.spec.dingtalk_app_client_id, message, self.spec.conversation)
-
-    def _tongue(self, message: Message) -> Tongue:
-        return tongue(self._config().language, message.text)
-
-    def _pace(self, message: Message) -> Pace | Literal["webhook"]:
-        if self.spec.card_updates != "auto":
-            return self.spec.card_updates
-        return self._meter.pace(message.corp_id, self._serving.channel.now())
-
-    async def _say(self, message: Message, sentence: str) -> None:
-        await reply(self._serving.channel, self.spec.name, message, sentence)
-
-    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
-        task = asyncio.create_task(work, name=f"{self.spec.name}: {name}")
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return task
-
-    def _on_state(self, change: StateChange) -> None:
-        self._error = change.error
+    def _on_state(self, line: Line, change: StateChange) -> None:
+        line.error = change.error
         if change.state == "connected":
-            self._connected.set()
-        if self._state != "draining":
-            self._change(change.state)
+            line.connected.set()
+            if line is self._next_line:
+                self._next_line = None
+                self._swap(line)
+        if line is self._line:
+            self._error = change.error
+            if self._state != "draining":
+                self._change(change.state)
+
+    def _on_end(self, line: Line, task: asyncio.Task[None]) -> None:
+        """A line that ends by itself breaks the bot, which is then started again."""
+        error = None if task.cancelled() else task.exception()
+        if line is self._line:
+            if self._state not in {"draining", "stopped"}:
+                self._broken = error or RuntimeError("the channel ended without being asked to")
+            self._over.set()
+        elif error is not None:
+            line.error = type(error).__name__
+            log.error("bot=%s a channel broke", line.spec.name, exc_info=error)
+
+    def _swap(self, line: Line) -> None:
+        """From here nothing can fail: the new line serves, the old one leaves."""
+        old, self._line = self._line, line
+        self._serve(line.spec, line.channel)
+        self._reception.spawn(self._retire_line(old), "old channel leaves")
+
+    async def _retire_line(self, line: Line) -> None:
+        await line.channel.leave()
+        self._opened += line.channel.connections
+
+    def _serve(self, spec: BotSpec, channel: Channel) -> None:
+        """New messages are served by ``spec``; turns under way keep what they began with."""
+        old = self._serving
+        same_app = _app_keys(spec) == _app_keys(old.spec)
+        self._serving = Serving(spec, old.app if same_app else self._make_app(spec), channel)
+        self._servings.append(self._serving)
+        self._generation += 1
+        self._reception.lanes.admit()
+        self._reception.spawn(self._retire(old), "old settings")
+
+    async def _retire(self, serving: Serving) -> None:
+        """Close what nothing uses any more."""
+        await serving.unused()
+        self._servings.remove(serving)
+        if not any(serving.app is other.app for other in self._servings):
+            await serving.app.aclose()
+        if not any(serving.channel is other.channel for other in self._servings):
+            await serving.channel.aclose()
+
+    def _claims_of(self, line: Line) -> Claims:
+        client_id = line.spec.dingtalk_app_client_id
+        return self._claims.setdefault(client_id, Claims(client_id, self._store))
+
+    # -- telling
 
     def _change(self, state: BotState) -> None:
         if state != self._state:
@@ -271,24 +241,32 @@ class Bot:
 
     def snapshot(self) -> BotSnapshot:
         """May be read from any thread: it only copies numbers and words."""
+        line, upcoming = self._line, self._next_line
+        refused = upcoming.error if upcoming else ""
         return BotSnapshot(
             name=self.spec.name,
             state=self._state,
             since=self._since,
             generation=self._generation,
-            turns=Turns(
-                answered=self._answered,
-                failed=self._failed,
-                in_flight=len(self._lanes.running),
-                waiting=len(self._lanes.waiting),
-            ),
-            connections=self._serving.channel.connections,
+            verdict="running_old" if refused else "running",
+            turns=self._reception.turns,
+            connections=self._opened
+            + line.channel.connections
+            + (upcoming.channel.connections if upcoming else 0),
             calls=self._meter.calls_this_month,
             pushes=self._meter.pushes_this_month,
-            last_error=self._error,
+            last_error=f"new credentials do not connect, the old ones go on: {refused}"
+            if refused
+            else self._error,
         )
 
 
-def _give_up(turns: "set[Turn] | list[Turn]", reason: Reason) -> None:
-    for turn in tuple(turns):
-        turn.give_up(reason)
+def _app_keys(spec: BotSpec) -> tuple[object, ...]:
+    """What a Dify client is made of."""
+    return (
+        spec.dify_app_type,
+        spec.dify_app_api_key,
+        spec.dify_api_url,
+        spec.dify_output,
+        spec.dify_timeout_seconds,
+    )

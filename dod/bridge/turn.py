@@ -6,8 +6,8 @@ A turn holds the spec, app and channel it began with, whatever is saved meanwhil
 import asyncio
 import contextlib
 import logging
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, field
+from typing import Any, Literal, Self
 
 from dod.bridge.claims import Claim
 from dod.bridge.conversations import Conversations, user_of
@@ -32,13 +32,30 @@ TELL_PLACE_AFTER = 3.0  # seconds in the queue
 STOP_GRACE = 2.0  # seconds for Dify to end a stopped answer by itself (dify-api §3: about 0.3)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False, slots=True)
 class Serving:
-    """What a turn begins with and keeps."""
+    """What a turn begins with and keeps. ``with serving``: it is in use."""
 
     spec: BotSpec
     app: App
     channel: Channel
+    _users: int = 0
+    _idle: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __enter__(self) -> Self:
+        self._users += 1
+        self._idle.clear()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._users -= 1
+        if not self._users:
+            self._idle.set()
+
+    async def unused(self) -> None:
+        """Wait until nothing uses it; what is received later gets another one."""
+        while self._users:
+            await self._idle.wait()
 
 
 @dataclass(slots=True)

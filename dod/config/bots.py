@@ -42,6 +42,12 @@ class Candidate:
     unresolved: Map[str, Any]
     secrets: tuple[str, ...] = ()
 
+    @property
+    def client(self) -> str:
+        """The client id as written, perhaps a ``Tagged``; empty if there is none."""
+        client = self.unresolved.get("dingtalk_app_client_id")
+        return client if isinstance(client, str) else ""
+
 
 def read_bots(
     nodes: tuple[Node, ...], defaults: Mapping | None, environment: Environment, report: Report

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from dod import logs
-from dod.config.bots import config_of, read_bots, usable_defaults
+from dod.config.bots import config_of, read_bots, unresolved, usable_defaults
 from dod.config.complaints import slips_in
 from dod.config.document import Entry, Mapping, Node, Scalar, Sequence, parse
 from dod.config.environment import Environment, read_dotenv, read_environment, together
@@ -33,7 +33,8 @@ class Loaded:
     ``config`` is None when nothing of the file may be used (``rejected``: it does not parse, or
     none of its bots is right; ``waiting``: there is nothing to read yet). ``rejected`` names the
     bots that are left out; one without a name of its own is ``#2`` by its position. ``files``: all
-    that were looked for, absent ones too. ``unresolved``: by bot, see ``bots.Tagged``.
+    that were looked for, absent ones too. ``unresolved``: by bot, see ``bots.Tagged``; ``top``:
+    likewise, the accepted keys outside the bots. ``clients``: the client ids of the rejected ones.
     """
 
     file: str
@@ -45,6 +46,8 @@ class Loaded:
     unresolved: Map[str, dict[str, Any]] = field(default_factory=dict, repr=False)
     language: Language = "auto"
     environment: Environment = field(default_factory=Environment)
+    top: Map[str, Any] = field(default_factory=dict, repr=False)
+    clients: Map[str, str] = field(default_factory=dict, repr=False)
 
     @property
     def accepted(self) -> tuple[str, ...]:
@@ -94,6 +97,8 @@ class _Load:
         self._language: Language = "auto"
         self._shown = ""
         self._secrets: list[str] = []
+        self._top: dict[str, Any] = {}
+        self._clients: dict[str, str] = {}
 
     def run(self, paths: list[Path]) -> Loaded:
         source = self._first(paths)
@@ -154,6 +159,7 @@ class _Load:
         for finding in top.findings:
             tell = self._report.warn if finding.warning else self._report.error
             tell(finding.place, finding.remark)
+        self._top = {key: unresolved(it.node) for key, it in rest.items() if key not in top.bad}
         defaults = self._defaults(root)
         nodes = self._bots(root)
         if nodes is None:
@@ -164,6 +170,7 @@ class _Load:
             self._secrets += bot.secrets
         specs = tuple(bot.spec for bot in bots if bot.spec)
         rejected = tuple(bot.label for bot in bots if not bot.spec)
+        self._clients = {bot.label: bot.client for bot in bots if not bot.spec and bot.client}
         if not sound or (rejected and not specs):
             return self._end("rejected", rejected=rejected if sound else ())
         config = config_of(top, specs)
@@ -219,17 +226,18 @@ class _Load:
         rejected: tuple[str, ...] = (),
         unresolved: Map[str, dict[str, Any]] | None = None,
     ) -> Loaded:
-        files = tuple(path for path in self._files.looked_for if path not in self._given)
         return Loaded(
             self._shown,
             config,
             self._report.problems(),
-            files,
+            self._files.looked_for,
             rejected,
             verdict,
             unresolved or {},
             self._language,
             self._environment,
+            self._top,
+            self._clients,
         )
 
 

@@ -1,0 +1,260 @@
+"""What becomes of a message once it is received: claimed, placed, refused, obeyed or answered.
+
+Thread: the bot's loop. The rim of one message is here: whatever goes wrong stays with it.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any, Literal, Protocol
+
+from dod.bridge.claims import Claim, Claims
+from dod.bridge.commands import Command, command_in, id_card
+from dod.bridge.conversations import Conversations, key_of
+from dod.bridge.lanes import Lanes, Place
+from dod.bridge.leftovers import close, young
+from dod.bridge.limits import Refusals, may_ask
+from dod.bridge.pacing import Pace
+from dod.bridge.replies import reply
+from dod.bridge.turn import Reason, Serving, Turn
+from dod.config.spec import Config
+from dod.messages import ConversationKey, Message
+from dod.ports import Store
+from dod.status import Turns
+from dod.texts import Tongue, kind_of, say, tongue
+
+log = logging.getLogger(__name__)
+
+STALE = 600.0  # seconds by DingTalk's clock; then a message is not answered out of the blue
+
+
+class Meter(Protocol):
+    """What a bot needs of the budget."""
+
+    @property
+    def calls_this_month(self) -> int: ...
+    @property
+    def pushes_this_month(self) -> int: ...
+    async def load(self) -> None: ...
+    async def flush(self) -> None: ...
+    def pace(
+        self, corp_id: str, now: float
+    ) -> Literal["balanced", "economical", "final", "webhook"]: ...
+
+
+class Reception:
+    """All messages of one bot. ``serving`` is asked at receipt; a message keeps what it got."""
+
+    def __init__(
+        self,
+        store: Store,
+        serving: Callable[[], Serving],
+        config: Callable[[], Config],
+        meter: Meter,
+    ) -> None:
+        self.lanes = Lanes(lambda: serving().spec.capacity)
+        self.tasks: set[asyncio.Task[None]] = set()
+        self.corp_id = ""  # of the last message
+        self._serving = serving
+        self._config = config
+        self._meter = meter
+        self._conversations = Conversations(store)
+        self._refusals = Refusals()
+        self._turns: set[Turn] = set()
+        self._leftovers: list[tuple[asyncio.Event, asyncio.Task[None]]] = []
+        self._answered = 0
+        self._failed = 0
+
+    # -- one message
+
+    async def receive(self, message: Message, client_id: str, claims: Claims) -> None:
+        """Claim a message and give it a turn. Returns when it may be acknowledged."""
+        serving, command = self._serving(), command_in(message.text)
+        self.corp_id = message.corp_id or self.corp_id
+        key = key_of(client_id, message, serving.spec.conversation)
+        place = None if command in {"stop", "help", "id"} else self.lanes.enter(key)
+        with serving:  # in use from here: the task below begins before anybody sees it unused
+            claim = await claims.take(message)
+            if claim is not None:
+                work = self._take_in(claim, key, place, command, serving)
+                self.spawn(work, f"turn {message.id}")
+            elif place is not None:
+                place.leave()
+
+    def resume(self, claims: Iterable[Claim], connected: asyncio.Event) -> None:
+        """Go on with what a crash left, in its order, once ``connected``."""
+        for claim in claims:
+            spec = self._serving().spec
+            key = key_of(claim.client_id, claim.message, spec.conversation)
+            place = self.lanes.enter(key) if claim.state == "taken" else None
+            work = self._take_up(claim, key, place, connected)
+            self._leftovers.append((connected, self.spawn(work, f"leftover {claim.message.id}")))
+
+    async def _take_in(
+        self,
+        claim: Claim,
+        key: ConversationKey,
+        place: Place | None,
+        command: Command | None,
+        serving: Serving,
+    ) -> None:
+        message = claim.message
+        try:
+            with serving:
+                refusal = self._refusal(message, serving)
+                if refusal is not None:
+                    await claim.done()
+                    if refusal:
+                        await self._say(serving, message, refusal)
+                elif command is not None:
+                    await claim.done()
+                    await self._obey(command, message, key, place, serving)
+                elif place is not None:
+                    await self._take_turn(claim, place, serving)
+        except Exception:
+            log.exception("bot=%s msg=%s failed", serving.spec.name, message.id)
+            self._failed += 1
+            await claim.done()
+            await self._say(serving, message, say("internal", self._tongue(message)))
+        finally:
+            if place is not None:
+                place.leave()
+
+    async def _take_up(
+        self, claim: Claim, key: ConversationKey, place: Place | None, connected: asyncio.Event
+    ) -> None:
+        """A message that a crash left behind: answered if it may be, else closed."""
+        await connected.wait()  # only then DingTalk's clock is known
+        serving = self._serving()
+        if place is not None and young(claim, serving.channel.now()):
+            command = command_in(claim.message.text)
+            await self._take_in(claim, key, place, command, serving)
+            return
+        try:
+            with serving:
+                await close(claim, serving, self._tongue(claim.message))
+        except Exception:
+            log.exception("bot=%s leftover msg=%s failed", serving.spec.name, claim.message.id)
+        finally:
+            if place is not None:
+                place.leave()
+
+    async def _take_turn(self, claim: Claim, place: Place, serving: Serving) -> None:
+        turn = Turn(
+            claim,
+            place,
+            serving,
+            self._conversations,
+            pace=self._pace(claim.message, serving),
+            tongue=self._tongue(claim.message),
+        )
+        self._turns.add(turn)
+        try:
+            outcome = await turn.run()
+        finally:
+            self._turns.discard(turn)
+        if outcome in {"answered", "empty", "stopped", "paused"}:
+            self._answered += 1
+        elif outcome == "failed":
+            self._failed += 1
+
+    def _refusal(self, message: Message, serving: Serving) -> str | None:
+        """Why ``message`` is not for Dify: a sentence, "" for silence, None if it is."""
+        language = self._tongue(message)
+        if not may_ask(serving.spec.allow, self._config().admins, message):
+            return say("not_allowed", language) if self._refusals.tell(message) else ""
+        if message.error_code:
+            log.error("bot=%s no text came: code=%s", serving.spec.name, message.error_code)
+            return say("over_quota", language)
+        if not message.text.strip():
+            if message.kind == "text":
+                return say("nothing_asked", language)
+            return say("only_text", language, kind=kind_of(message.kind, language))
+        if message.age > STALE:
+            return say("too_old", language, minutes=round(message.age / 60))
+        return None
+
+    async def _obey(
+        self,
+        command: Command,
+        message: Message,
+        key: ConversationKey,
+        place: Place | None,
+        serving: Serving,
+    ) -> None:
+        language = self._tongue(message)
+        if command == "stop":
+            if not self._stop(key):
+                await self._say(serving, message, say("nothing_to_stop", language))
+        elif command == "new":
+            self._stop(key)
+            if place is not None:
+                await place.wait()
+            await self._conversations.forget(key)
+            await self._say(serving, message, say("new_conversation", language))
+        elif command == "id":
+            await self._say(serving, message, id_card(message, language))
+        else:
+            await self._say(serving, message, say("help", language))
+
+    # -- all messages
+
+    def _stop(self, key: ConversationKey) -> bool:
+        """Stop a person's answers, running or waiting; False if there are none."""
+        turns = [turn for turn in self._turns if turn.place.key == key]
+        _give_up(turns, "stopped")
+        return bool(turns)
+
+    def give_up_waiting(self) -> None:
+        """Shutting down: nobody's turn begins any more."""
+        self.lanes.close()
+        _give_up([turn for turn in self._turns if not turn.place.free], "shutting_down")
+        for connected, task in self._leftovers:
+            if not connected.is_set():  # it would wait for a connection that never comes
+                task.cancel()
+
+    def give_up(self) -> None:
+        """Shutting down: end every turn with what it has and a sentence."""
+        self.lanes.close()
+        _give_up(self._turns, "shutting_down")
+
+    async def until_idle(self, seconds: float) -> None:
+        """Wait until every message is answered, at most ``seconds``."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + seconds
+        while self.tasks and (left := deadline - loop.time()) > 0:
+            await asyncio.wait(tuple(self.tasks), timeout=left)
+
+    def spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        """Run ``work`` in a task that is kept."""
+        task = asyncio.create_task(work, name=name)
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+        return task
+
+    @property
+    def turns(self) -> Turns:
+        return Turns(
+            answered=self._answered,
+            failed=self._failed,
+            in_flight=len(self.lanes.running),
+            waiting=len(self.lanes.waiting),
+        )
+
+    # -- small things
+
+    def _tongue(self, message: Message) -> Tongue:
+        return tongue(self._config().language, message.text)
+
+    def _pace(self, message: Message, serving: Serving) -> Pace | Literal["webhook"]:
+        if serving.spec.card_updates != "auto":
+            return serving.spec.card_updates
+        return self._meter.pace(message.corp_id, serving.channel.now())
+
+    async def _say(self, serving: Serving, message: Message, sentence: str) -> None:
+        await reply(serving.channel, serving.spec.name, message, sentence)
+
+
+def _give_up(turns: Iterable[Turn], reason: Reason) -> None:
+    for turn in tuple(turns):
+        turn.give_up(reason)

@@ -1,0 +1,146 @@
+"""The file and the fleet: looks, loads, applies, tells (design §6).
+
+Thread: main. Nothing about a configuration ends the process; a file that cannot be used changes
+nothing but what is told.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from dod import logs
+from dod.alerts import Alerts
+from dod.config.lastgood import LastGood
+from dod.config.load import Loaded, load
+from dod.config.spec import Config
+from dod.fleet import Change, Fleet
+from dod.status import ConfigStatus
+from dod.watch import Watch
+
+log = logging.getLogger(__name__)
+
+
+class Reloader:
+    """Lifecycle: made (reads once, for the environment) → ``begin`` → ``look*`` → ``close``.
+
+    ``wake`` is called from another thread when the folder may have changed.
+    """
+
+    def __init__(
+        self, folder: Path, environ: Mapping[str, str], fleet: Fleet, wake: Callable[[], None]
+    ) -> None:
+        self._folder = folder
+        self._environ = environ
+        self._fleet = fleet
+        self.loaded = load(folder, environ)
+        self.environment = self.loaded.environment  # of the start: it belongs to the process
+        self.config: Config | None = None
+        self.untold = ""  # what the admins have still to be told
+        self._loaded_at = time.time()
+        self._loads = 1
+        self._watch = Watch(folder, poll=self.environment.poll_seconds, wake=wake)
+        self._last_good = LastGood(self.environment.data_dir / "last-good")
+        self._alerts = Alerts()
+
+    def begin(self) -> bool:
+        """Take the file as it is: at the start one good read is enough.
+
+        Bots that it cannot give are run as they last were. False if nothing of it can be used.
+        """
+        self._watch.start()
+        self.loaded = loaded = load(self._folder, self._environ)
+        self._take(loaded, first=True)
+        return loaded.config is not None
+
+    def look(self) -> None:
+        """Look at the files if it is time, and act on what they say."""
+        sight = self._watch.look()
+        if sight == "changed":
+            self._take(load(self._folder, self._environ), first=False)
+        elif sight == "confirmed":
+            self._apply(self.loaded, remove=True)
+
+    def nudge(self) -> None:
+        """Look at the next call of ``look``. Safe in a signal handler."""
+        self._watch.nudge()
+
+    @property
+    def next_look(self) -> float:
+        """Monotonic seconds."""
+        return self._watch.next_look
+
+    def close(self) -> None:
+        self._watch.close()
+
+    @property
+    def status(self) -> ConfigStatus:
+        loaded = self.loaded
+        return ConfigStatus(
+            file=loaded.file,
+            loads=self._loads,
+            verdict=loaded.verdict,
+            loaded_at=self._loaded_at,
+            problems=tuple(problem.to_json() for problem in loaded.problems),
+            applied=self.config is not None,
+        )
+
+    # -- one load
+
+    def _take(self, loaded: Loaded, *, first: bool) -> None:
+        before, self.loaded = self.loaded, loaded
+        self._loaded_at = time.time()
+        self._loads += not first
+        self._watch.seen(loaded)
+        logs.set_up(loaded.environment.log_level)
+        if first or loaded.problems != before.problems:
+            _log_problems(loaded)
+        if loaded.config is not None:
+            self._apply(loaded, first=first, remove=first)
+        else:
+            self._keep(first=first)
+        alert = self._alerts.after(loaded, first=first)
+        if alert:
+            self.untold = alert
+
+    def _apply(self, loaded: Loaded, *, first: bool = False, remove: bool) -> None:
+        """Make the accepted bots what runs; a removal waits for its confirmation."""
+        if loaded.config is None:
+            return
+        config = replace(loaded.config, language=loaded.language)
+        specs = list(config.bots)
+        if first and loaded.rejected:
+            revived = self._last_good.revive(loaded.rejected, self._folder, self._environ)
+            specs += revived.config.bots if revived.config else ()
+        self.config = config
+        changes = self._fleet.apply(specs, loaded.rejected, remove=remove)
+        if "held" in changes.values() and not remove:
+            self._watch.await_confirmation()
+        else:
+            self._last_good.keep(loaded)
+        _log_changes(loaded, changes)
+
+    def _keep(self, *, first: bool) -> None:
+        """Nothing of the file can be used: what runs goes on, or starts as it last was."""
+        if first:
+            revived = self._last_good.revive(None, self._folder, self._environ)
+            if revived.config is not None and revived.config.bots:
+                self.config = replace(revived.config, language=revived.language)
+                names = [spec.name for spec in revived.config.bots]
+                _log_changes(self.loaded, self._fleet.apply(revived.config.bots, names))
+                return
+        _log_changes(self.loaded, {})
+
+
+def _log_problems(loaded: Loaded) -> None:
+    for problem in loaded.problems:
+        level = logging.ERROR if problem.severity == "error" else logging.WARNING
+        place = f"{problem.file}:{problem.line}:{problem.column}"
+        log.log(level, "%s %s %s", place, problem.zh, problem.en)
+
+
+def _log_changes(loaded: Loaded, changes: Mapping[str, Change]) -> None:
+    """The canonical line of a reload: each bot and what happened to it."""
+    told = " ".join(f"{name}={change}" for name, change in changes.items()) or "bots=-"
+    log.info("reload config=%s file=%s %s", loaded.verdict, loaded.file or "-", told)
