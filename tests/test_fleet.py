@@ -125,3 +125,86 @@ def test_drain_before_the_loop_is_there_is_not_lost() -> None:
     fleet = Fleet(Builder())
     fleet.apply(SPECS)
     end(fleet)
+
+
+# -- changes
+
+
+def test_only_what_changed_is_touched() -> None:
+    with running(*SPECS) as (fleet, builder):
+        wait(lambda: set(states(fleet).values()) == {"connected"}, fleet)
+        live = replace(SPECS[1], max_workers=9)
+        secret = replace(SPECS[2], dingtalk_app_client_secret="another-secret")
+        changes = fleet.apply([SPECS[0], live, secret])
+        assert changes == {"a": "untouched", "b": "live", "c": "credentials"}
+        wait(lambda: len(builder.channels["c"]) == 2, fleet)
+        wait(lambda: [bot.generation for bot in fleet.snapshots()] == [1, 2, 2], fleet)
+        assert [len(builder.channels[name]) for name in "abc"] == [1, 1, 2]
+
+
+def test_a_new_bot_starts_and_a_gone_one_leaves() -> None:
+    new = replace(SPECS[0], name="d", dingtalk_app_client_id="ding-d")
+    with running(*SPECS) as (fleet, builder):
+        wait(lambda: set(states(fleet).values()) == {"connected"}, fleet)
+        assert fleet.apply([SPECS[0], SPECS[1], new], remove=False)["c"] == "held"
+        assert fleet.apply([SPECS[0], SPECS[1], new])["c"] == "gone"
+        wait(lambda: states(fleet) == dict.fromkeys("abd", "connected"), fleet)
+        assert builder.channels["c"][0].left.is_set()
+        assert not builder.channels["a"][0].left.is_set()
+
+
+def test_a_renamed_bot_keeps_its_connection() -> None:
+    renamed = replace(SPECS[0], name="sales")
+    with running(*SPECS) as (fleet, builder):
+        wait(lambda: set(states(fleet).values()) == {"connected"}, fleet)
+        changes = fleet.apply([renamed, SPECS[1], SPECS[2]])
+        assert changes["sales"] == "renamed"
+        assert "a" not in states(fleet)
+        wait(lambda: next(b for b in fleet.snapshots() if b.name == "sales").generation == 2, fleet)
+        assert "sales" not in builder.channels
+
+
+def test_a_disabled_bot_leaves_and_comes_back() -> None:
+    with running(*SPECS[:1]) as (fleet, builder):
+        wait(lambda: states(fleet) == {"a": "connected"}, fleet)
+        assert fleet.apply([replace(SPECS[0], enabled=False)]) == {"a": "disabled"}
+        wait(lambda: builder.channels["a"][0].closed, fleet)
+        assert fleet.apply(SPECS[:1]) == {"a": "started"}
+        wait(lambda: states(fleet) == {"a": "connected"}, fleet)
+        assert len(builder.channels["a"]) == 2
+
+
+def test_a_rejected_bot_keeps_running_as_it_is() -> None:
+    with running(*SPECS) as (fleet, builder):
+        wait(lambda: set(states(fleet).values()) == {"connected"}, fleet)
+        changes = fleet.apply([SPECS[0]], ["b", "new"], remove=True)
+        assert changes == {"a": "untouched", "b": "keeps_old", "new": "not_started", "c": "gone"}
+        verdicts = {bot.name: bot.verdict for bot in fleet.snapshots()}
+        assert verdicts["b"] == "running_old"
+        assert verdicts["new"] == "not_started"
+        assert not builder.channels["b"][0].left.is_set()
+
+
+def test_nobody_leaves_while_an_entry_has_no_name() -> None:
+    with running(*SPECS) as (fleet, builder):
+        wait(lambda: set(states(fleet).values()) == {"connected"}, fleet)
+        assert fleet.apply(SPECS[:2], ["#3"])["c"] == "held"
+        assert not builder.channels["c"][0].left.is_set()
+
+
+def test_two_bots_that_swap_names_stay_two() -> None:
+    one = replace(SPECS[0], name="b")
+    two = replace(SPECS[1], name="a")
+    with running(*SPECS[:2]) as (fleet, _):
+        wait(lambda: set(states(fleet).values()) == {"connected"}, fleet)
+        assert fleet.apply([one, two]) == {"b": "credentials", "a": "credentials"}
+        wait(lambda: [bot.generation for bot in fleet.snapshots()] == [2, 2], fleet)
+
+
+def test_a_bot_waits_for_the_one_that_leaves_its_dingtalk_app() -> None:
+    with running(*SPECS[:1]) as (fleet, builder):
+        wait(lambda: states(fleet) == {"a": "connected"}, fleet)
+        fleet.apply([])
+        fleet.apply(SPECS[:1])
+        wait(lambda: states(fleet) == {"a": "connected"}, fleet)
+        assert builder.channels["a"][0].closed

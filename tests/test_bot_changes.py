@@ -1,0 +1,290 @@
+"""A bot that is changed while it serves (design §6): nothing lost, nothing doubled, in order."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
+
+from dod.bridge.bot import Bot
+from dod.config.spec import BotSpec, Config
+from dod.messages import Finished, Message, Started, TextDelta
+from dod.ports import StateChange
+from tests.fakes import FakeChannel, MemoryStore, ScriptedApp, Step
+from tests.scene import NOW, SPEC, FakeMeter, message
+
+OTHER_SECRET = replace(SPEC, dingtalk_app_client_secret="new-secret")
+WRONG_SECRET = replace(SPEC, dingtalk_app_client_secret="wrong-secret")
+OTHER_APP = replace(SPEC, dify_app_api_key="app-other")
+
+
+class RefusedChannel(FakeChannel):
+    """Its credentials are wrong."""
+
+    async def run(
+        self,
+        on_message: Callable[[Message], Awaitable[None]],
+        on_state: Callable[[StateChange], None],
+    ) -> None:
+        del on_message
+        on_state(StateChange("bad_credentials", "DingTalk refuses the AppSecret"))
+        await self.left.wait()
+
+
+class Office:
+    """A bot whose neighbours are made as its specs ask."""
+
+    def __init__(self, *script: Step) -> None:
+        self.script = script or (Started("t", "c"), TextDelta("Hello"), Finished())
+        self.channels: list[FakeChannel] = []
+        self.apps: list[ScriptedApp] = []
+        self.bot = Bot(
+            SPEC,
+            store=MemoryStore(),
+            make_channel=self.make_channel,
+            make_app=self.make_app,
+            meter=FakeMeter("balanced"),
+            config=Config,
+        )
+
+    def make_channel(self, spec: BotSpec) -> FakeChannel:
+        wrong = spec.dingtalk_app_client_secret.startswith("wrong")
+        channel = RefusedChannel(now=NOW) if wrong else FakeChannel(now=NOW)
+        self.channels.append(channel)
+        return channel
+
+    def make_app(self, spec: BotSpec) -> ScriptedApp:
+        app = ScriptedApp(self.script, fingerprint=spec.dify_app_api_key)
+        self.apps.append(app)
+        return app
+
+    @contextlib.asynccontextmanager
+    async def open(self) -> AsyncIterator["Office"]:
+        running = asyncio.create_task(self.bot.run())
+        try:
+            await self.until(lambda: self.bot.snapshot().state == "connected")
+            yield self
+            await self.until(lambda: not self.bot._reception.tasks)
+        finally:
+            await self.bot.drain(time.monotonic() + 1.0)
+            await asyncio.wait_for(running, 5)
+            await self.bot.aclose()
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        async with asyncio.timeout(10):
+            while not condition():  # noqa: ASYNC110
+                await asyncio.sleep(0.002)
+
+    async def generation(self, number: int) -> None:
+        await self.until(lambda: self.bot.snapshot().generation == number)
+
+
+def ended(office: Office, card: str) -> bool:
+    cards = office.channels[0].cards
+    return card in cards and cards[card].ended
+
+
+def run(scenario: Callable[[Office], Awaitable[None]], *script: Step) -> Office:
+    async def scene() -> Office:
+        office = Office(*script)
+        async with office.open():
+            await scenario(office)
+        return office
+
+    return asyncio.run(scene())
+
+
+def test_an_equal_spec_changes_nothing() -> None:
+    async def scenario(office: Office) -> None:
+        office.bot.take(replace(SPEC))
+        assert office.bot.snapshot().generation == 1
+
+    office = run(scenario)
+    assert len(office.channels) == 1
+    assert len(office.apps) == 1
+
+
+def test_live_keys_touch_neither_connection_nor_app() -> None:
+    async def scenario(office: Office) -> None:
+        office.bot.take(replace(SPEC, max_workers=5, name="it-2"))
+        assert office.bot.snapshot().generation == 2
+        assert office.bot.snapshot().name == "it-2"
+        await office.channels[0].say(message(1))
+
+    office = run(scenario)
+    assert len(office.channels) == 1
+    assert len(office.apps) == 1
+    assert len(office.apps[0].questions) == 1
+
+
+def test_a_turn_ends_with_the_app_it_began_with() -> None:
+    gate = asyncio.Event()
+
+    async def scenario(office: Office) -> None:
+        await office.channels[0].say(message(1))
+        await office.until(lambda: len(office.apps[0].questions) == 1)
+        office.bot.take(OTHER_APP)
+        await office.channels[0].say(message(2, chat=replace(message(1).chat, id="other")))
+        await office.until(lambda: len(office.apps[1].questions) == 1)
+        assert not office.apps[0].closed
+        gate.set()
+        await office.until(lambda: office.apps[0].closed)
+
+    office = run(scenario, Started("t", "c"), gate, TextDelta("done"), Finished())
+    assert {card.shown for card in office.channels[0].cards.values()} == {"done"}
+
+
+def test_an_app_is_kept_while_any_older_turn_uses_it() -> None:
+    gate = asyncio.Event()
+
+    async def scenario(office: Office) -> None:
+        await office.channels[0].say(message(1))
+        await office.until(lambda: len(office.apps[0].questions) == 1)
+        office.bot.take(replace(SPEC, max_workers=3))
+        office.bot.take(OTHER_APP)
+        await asyncio.sleep(0.02)
+        assert not office.apps[0].closed
+        gate.set()
+
+    office = run(scenario, Started("t", "c"), gate, TextDelta("done"), Finished())
+    assert office.channels[0].cards["msg-1/0"].shown == "done"
+    assert office.apps[0].closed
+
+
+def test_new_credentials_take_over_once_connected() -> None:
+    gate = asyncio.Event()
+
+    async def scenario(office: Office) -> None:
+        await office.channels[0].say(message(1))
+        await office.until(lambda: len(office.apps[0].questions) == 1)
+        office.bot.take(OTHER_SECRET)
+        await office.generation(2)
+        await office.until(office.channels[0].left.is_set)
+        await office.channels[1].say(message(2))  # the same conversation: waits for the first
+        assert office.bot.snapshot().turns.waiting == 1
+        assert not office.channels[0].closed
+        gate.set()
+        await office.until(lambda: office.channels[0].closed)
+
+    office = run(scenario, Started("t", "c"), gate, TextDelta("done"), Finished())
+    assert office.channels[0].cards["msg-1/0"].shown == "done"
+    assert office.channels[1].cards["msg-2/0"].shown == "done"
+    assert [question.text for question in office.apps[0].questions] == ["question", "question"]
+    assert office.bot.snapshot().connections == 2
+
+
+def test_a_wrong_new_secret_leaves_the_old_channel_serving_and_says_so() -> None:
+    async def scenario(office: Office) -> None:
+        office.bot.take(WRONG_SECRET)
+        await office.until(lambda: office.bot.snapshot().verdict == "running_old")
+        told = office.bot.snapshot()
+        assert told.state == "connected"
+        assert told.generation == 1
+        assert "AppSecret" in told.last_error
+        await office.channels[0].say(message(1))
+        await office.until(lambda: ended(office, "msg-1/0"))
+        office.bot.take(OTHER_SECRET)  # mended
+        await office.generation(2)
+        assert office.bot.snapshot().verdict == "running"
+        assert office.bot.snapshot().last_error == ""
+        await office.until(lambda: office.channels[1].closed)
+
+    office = run(scenario)
+    assert [channel.left.is_set() for channel in office.channels] == [True, True, True]
+
+
+def test_going_back_to_the_old_credentials_drops_the_new_ones() -> None:
+    async def scenario(office: Office) -> None:
+        office.bot.take(WRONG_SECRET)
+        await office.until(lambda: office.bot.snapshot().verdict == "running_old")
+        office.bot.take(SPEC)
+        assert office.bot.snapshot().verdict == "running"
+        assert office.bot.snapshot().generation == 1
+        await office.until(lambda: office.channels[1].closed)
+
+    office = run(scenario)
+    assert not office.channels[0].replies
+
+
+def test_another_save_while_new_credentials_wait_is_not_lost() -> None:
+    async def scenario(office: Office) -> None:
+        office.bot.take(WRONG_SECRET)
+        office.bot.take(replace(WRONG_SECRET, max_workers=7))
+        await asyncio.sleep(0.01)
+        assert len(office.channels) == 2
+        office.bot.take(replace(OTHER_SECRET, max_workers=7))
+        await office.generation(2)
+        assert office.bot.spec.max_workers == 7
+
+    run(scenario)
+
+
+def test_a_message_seen_on_the_old_channel_is_not_answered_again_on_the_new_one() -> None:
+    async def scenario(office: Office) -> None:
+        await office.channels[0].say(message(1))
+        office.bot.take(OTHER_SECRET)
+        await office.generation(2)
+        await office.channels[1].say(message(1))
+
+    assert len(run(scenario).apps[0].questions) == 1
+
+
+def test_another_client_id_is_another_app_with_other_people() -> None:
+    async def scenario(office: Office) -> None:
+        await office.channels[0].say(message(1))
+        await office.until(lambda: ended(office, "msg-1/0"))
+        office.bot.take(replace(SPEC, dingtalk_app_client_id="ding-other"))
+        await office.generation(2)
+        await office.channels[1].say(message(1))
+
+    office = run(scenario)
+    assert [question.conversation_id for question in office.apps[0].questions] == ["", ""]
+
+
+def test_more_room_lets_people_in_at_once() -> None:
+    gate = asyncio.Event()
+
+    async def scenario(office: Office) -> None:
+        people = [message(n, chat=replace(message(1).chat, id=f"c{n}")) for n in range(33)]
+        for each in people:
+            await office.channels[0].say(each)
+        assert office.bot.snapshot().turns.waiting == 1
+        office.bot.take(replace(SPEC, max_workers=3))
+        assert office.bot.snapshot().turns.waiting == 0
+        gate.set()
+
+    run(scenario, Started("t", "c"), gate, TextDelta("done"), Finished())
+
+
+def test_draining_takes_no_more_changes() -> None:
+    async def scenario() -> None:
+        office = Office()
+        running = asyncio.create_task(office.bot.run())
+        await office.until(lambda: office.bot.snapshot().state == "connected")
+        await office.bot.drain(time.monotonic() + 1)
+        office.bot.take(OTHER_SECRET)
+        await running
+        await office.bot.aclose()
+        assert len(office.channels) == 1
+
+    asyncio.run(scenario())
+
+
+def test_a_patient_drain_serves_who_waits() -> None:
+    gate = asyncio.Event()
+
+    async def scenario() -> None:
+        office = Office(Started("t", "c"), gate, TextDelta("done"), Finished())
+        running = asyncio.create_task(office.bot.run())
+        await office.until(lambda: office.bot.snapshot().state == "connected")
+        await office.channels[0].say(message(1))
+        await office.channels[0].say(message(2))
+        draining = asyncio.create_task(office.bot.drain(time.monotonic() + 60, patient=True))
+        await office.until(office.channels[0].left.is_set)
+        gate.set()
+        await asyncio.wait_for(draining, 10)
+        await running
+        await office.bot.aclose()
+        assert [card.shown for card in office.channels[0].cards.values()] == ["done", "done"]
+
+    asyncio.run(scenario())
