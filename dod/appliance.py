@@ -14,13 +14,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType
 
-from dod import logs, notice
+from dod import logs
 from dod.bridge.bot import Bot
 from dod.budget import Ledger
 from dod.config.spec import BotSpec, Config
 from dod.dify.app import DifyApp
 from dod.dingtalk.channel import DingTalkChannel
+from dod.editor import refresh_editor_files
 from dod.fleet import Fleet
+from dod.notice import Notice
 from dod.reloader import Reloader
 from dod.status import Status
 from dod.store.disk import DiskStore
@@ -48,7 +50,7 @@ class Appliance:
         self._ledger: Ledger | None = None
         self._started_at = time.time()
         self._status = Status(started_at=self._started_at)
-        self._noticed = ""
+        self._notice = Notice(self._folder)
         self._web = self._make_web()
 
     # -- life
@@ -98,7 +100,7 @@ class Appliance:
 
     def _begin(self) -> bool:
         """False: the file is unusable and DOD_ON_BAD_CONFIG=exit."""
-        notice.refresh_editor_files(self._folder)
+        refresh_editor_files(self._folder)
         return self._reloader.begin() or self._env.on_bad_config != "exit"
 
     def _end(self) -> None:
@@ -188,10 +190,7 @@ class Appliance:
         )
         if self._store is None or stopping:
             return
-        text = notice.render(self._status, self._config().language)
-        if text != self._noticed:
-            self._noticed = text
-            notice.write(self._folder, text)
+        self._notice.show(self._status, self._config().language)
         untold, admins = self._reloader.untold, self._config().admins
         if untold and (not admins or self._fleet.tell(admins, untold)):
             self._reloader.untold = ""

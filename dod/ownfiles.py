@@ -54,9 +54,8 @@ def own(path: Path, folder: Path) -> None:
         like = folder.stat()
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         try:
-            if os.geteuid() == 0:
-                with contextlib.suppress(OSError):
-                    os.fchown(handle, like.st_uid, like.st_gid)
+            with contextlib.suppress(OSError):  # a group of ours can be given without root
+                os.fchown(handle, like.st_uid if os.geteuid() == 0 else -1, like.st_gid)
             is_folder = stat.S_ISDIR(os.fstat(handle).st_mode)
             os.fchmod(handle, like.st_mode & (0o777 if is_folder else 0o666))
         finally:

@@ -3,7 +3,7 @@
 ``tests/contract`` runs one suite over the real adapters (against the simulators) and the fakes.
 """
 
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -77,6 +77,13 @@ class Channel(Protocol):
         """Send one Markdown message: by the session webhook, or, expired, by the robot API.
 
         Raises DingTalkError. Not idempotent: never repeat it after an unknown outcome.
+        """
+
+    async def tell(self, staff_ids: Sequence[str], text: str, *, corp_id: str = "") -> None:
+        """Send one Markdown message to people of the organisation, unasked, by the robot API.
+
+        ``corp_id`` pays for it. Raises DingTalkError; Undeliverable if nobody could be reached.
+        Not idempotent, as ``reply``.
         """
 
     def hurry(self) -> None:

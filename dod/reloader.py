@@ -14,7 +14,7 @@ from dod import logs
 from dod.alerts import Alerts
 from dod.config.lastgood import LastGood
 from dod.config.load import Loaded, load
-from dod.config.spec import Config
+from dod.config.spec import BotSpec, Config
 from dod.fleet import Change, Fleet
 from dod.status import ConfigStatus
 from dod.watch import Watch
@@ -58,7 +58,9 @@ class Reloader:
         """Look at the files if it is time, and act on what they say."""
         sight = self._watch.look()
         if sight == "changed":
-            self._take(load(self._folder, self._environ), first=False)
+            loaded = load(self._folder, self._environ)
+            if self._watch.settled(loaded):
+                self._take(loaded, first=False)
         elif sight == "confirmed":
             self._apply(self.loaded, remove=True)
 
@@ -111,8 +113,9 @@ class Reloader:
         config = replace(loaded.config, language=loaded.language)
         specs = list(config.bots)
         if first and loaded.rejected:
-            revived = self._last_good.revive(loaded.rejected, self._folder, self._environ)
-            specs += revived.config.bots if revived.config else ()
+            specs += self._revived(loaded, {spec.dingtalk_app_client_id for spec in specs})
+        if self.config is not None and "web" not in loaded.top and _top_is_wrong(loaded):
+            config = replace(config, web=self.config.web)  # a mistake must not open the page
         self.config = config
         changes = self._fleet.apply(specs, loaded.rejected, remove=remove)
         if "held" in changes.values() and not remove:
@@ -120,6 +123,13 @@ class Reloader:
         else:
             self._last_good.keep(loaded)
         _log_changes(loaded, changes)
+
+    def _revived(self, loaded: Loaded, taken: set[str]) -> list[BotSpec]:
+        """The last good versions of the bots that the file gives no valid entry for."""
+        names = self._last_good.meant(loaded)
+        kept = self._last_good.revive(names, self._folder, self._environ).config
+        specs = kept.bots if kept else ()
+        return [spec for spec in specs if spec.dingtalk_app_client_id not in taken]
 
     def _keep(self, *, first: bool) -> None:
         """Nothing of the file can be used: what runs goes on, or starts as it last was."""
@@ -131,6 +141,10 @@ class Reloader:
                 _log_changes(self.loaded, self._fleet.apply(revived.config.bots, names))
                 return
         _log_changes(self.loaded, {})
+
+
+def _top_is_wrong(loaded: Loaded) -> bool:
+    return any(problem.severity == "error" and not problem.bot for problem in loaded.problems)
 
 
 def _log_problems(loaded: Loaded) -> None:

@@ -6,7 +6,7 @@
 import asyncio
 import json
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from dod.messages import AnswerEvent, CardStyle, Message, Question
@@ -114,8 +114,8 @@ class FakeCard:
 class FakeChannel:
     """Makes FakeCards, records replies; ``say`` is DingTalk pushing a message.
 
-    ``faults`` holds for all its cards and for ``reply``. A card asked for again is the same object
-    in the same state, as it is at DingTalk.
+    ``faults`` holds for all its cards, ``reply`` and ``tell``. A card asked for again is the same
+    object in the same state, as it is at DingTalk.
     """
 
     def __init__(self, *, now: float = 1_790_000_000.0) -> None:
@@ -123,6 +123,7 @@ class FakeChannel:
         self.faults = Faults()
         self.cards: dict[str, FakeCard] = {}
         self.replies: list[tuple[str, str]] = []  # (message id, text)
+        self.told: list[tuple[tuple[str, ...], str]] = []  # (staff ids, text)
         self.connections = 0
         self.left = asyncio.Event()
         self.hurried = False
@@ -160,6 +161,12 @@ class FakeChannel:
         await asyncio.sleep(0)
         self.faults.strike("reply")
         self.replies.append((message.id, text))
+
+    async def tell(self, staff_ids: Sequence[str], text: str, *, corp_id: str = "") -> None:
+        del corp_id
+        await asyncio.sleep(0)
+        self.faults.strike("tell")
+        self.told.append((tuple(staff_ids), text))
 
     def hurry(self) -> None:
         self.hurried = True

@@ -21,11 +21,12 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
     for layer in (
         "errors texts logs",
         "ports messages",
-        "config http budget status watch",
+        "alerts budget config editor http inotify notice ownfiles status watch",
         "bridge dingtalk dify store",
         "doctor",
         "botthread",
         "fleet",
+        "reloader",
         "appliance web",
         "cli sim supervise",
         "__main__",
@@ -43,7 +44,7 @@ LIBRARIES: dict[str, frozenset[str]] = {
     "httpx_sse": frozenset({"dify"}),
     "jsonschema": frozenset({"config"}),
     "ruamel": frozenset({"config"}),
-    "watchdog": frozenset({"watch"}),
+    "watchdog": frozenset({"inotify"}),
     "websockets": frozenset({"dingtalk"}),
 }
 ANYWHERE = frozenset({"dod", *sys.stdlib_module_names})

@@ -11,7 +11,6 @@ from typing import NamedTuple
 from dod.config.problems import Report
 from dod.config.source import MAX_BYTES, Remark, Source, decode
 
-
 # What is left of a file that an editor has truncated, or that a power cut has filled with NULs:
 # white space and halves of a byte order mark.
 _BLANK = b"\0\t\n\v\f\r \xef\xbb\xbf\xfe\xff"

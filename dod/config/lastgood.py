@@ -1,8 +1,8 @@
 """The last good version of every bot, on our own disk: what runs when the file is wrong at start.
 
 Each file is a small ``bots.yaml`` of one bot, after ``defaults`` and ``!include``, with ``!secret``
-and ``!env_var`` as written, so that their values are not on this disk and are today's. A secret that
-the admin wrote into ``bots.yaml`` itself is in it: mode 0600. Thread: main.
+and ``!env_var`` as written: their values are not on this disk, and are today's. A secret that the
+admin wrote into ``bots.yaml`` itself is in it: mode 0600. Thread: main.
 """
 
 import hashlib
@@ -50,7 +50,7 @@ class LastGood:
         self._folder = folder
         self._run_secrets = run_secrets
         self._trouble = Trouble(f"last good configuration in {folder}")
-        self._told: set[tuple[str, str]] = set()
+        self._told: set[str] = set()
 
     def keep(self, loaded: Loaded) -> None:
         """Write what ``loaded`` accepted; forget the bots that it no longer lists. Never raises.
@@ -96,9 +96,7 @@ class LastGood:
             if lost or name in loaded.rejected or client in wanted
         )
 
-    def revive(
-        self, names: Collection[str] | None, folder: Path, environ: Map[str, str]
-    ) -> Loaded:
+    def revive(self, names: Collection[str] | None, folder: Path, environ: Map[str, str]) -> Loaded:
         """The kept bots of these names (None: all), and the top level, as a load. Never raises.
 
         ``folder``: the configuration's, for ``secrets.yaml`` and ``.env``. What is damaged, or no
@@ -126,12 +124,14 @@ class LastGood:
             files=(),
             rejected=(),
             verdict="accepted",
+            fingerprint="",
             unresolved={name: it for loaded in bots for name, it in loaded.unresolved.items()},
         )
 
     def _closed(self, top: Loaded) -> bool:
         """Whether the page had a password that is not known here."""
-        return "web" not in top.top and b'"web"' in _read(self._folder / TOP)
+        lines = _read(self._folder / TOP).splitlines()
+        return "web" not in top.top and any(line.startswith(b'"web":') for line in lines)
 
     def _load(
         self, path: Path, folder: Path, environ: Map[str, str], name: str = ""
@@ -146,11 +146,15 @@ class LastGood:
         wrong = next(
             (it for it in loaded.problems if it.severity == "error" and it.file == path.name), None
         )
-        if wrong and (path.name, wrong.en) not in self._told:
-            self._told.add((path.name, wrong.en))
+        if wrong:
             what = f"bot={conceal(name)}" if name else "top level"
-            log.warning("%s last good version not usable: %s %s", what, wrong.zh, wrong.en)
+            self._tell(f"{what} last good version not usable: {wrong.zh} {wrong.en}")
         return loaded
+
+    def _tell(self, sentence: str) -> None:
+        if sentence not in self._told:
+            self._told.add(sentence)
+            log.warning("%s", sentence)
 
     def _forget(self, loaded: Loaded) -> None:
         meant = self.meant(loaded) or ()
@@ -167,12 +171,14 @@ class LastGood:
         for path in paths:
             if kept := _identity(path):
                 yield kept
+            else:
+                self._tell(f"last good version {path.name} is damaged, and skipped")
 
 
 def file_name(name: str) -> str:
     """The file of the bot ``name``; safe on disks that know no case, and never too long."""
     safe = quote(name, safe="", errors="surrogatepass")
-    if len(safe) > 60 or not re.fullmatch("[a-z0-9%._-]+", safe) or safe != safe.lower():
+    if not re.fullmatch("[a-z0-9._-]{1,60}", safe):
         mark = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:16]
         safe = f"{safe[:60]}-{mark}"
     return f"{_PREFIX}{safe}.yaml"

@@ -35,6 +35,8 @@ class Loaded:
     bots that are left out; one without a name of its own is ``#2`` by its position. ``files``: all
     that were looked for, absent ones too. ``unresolved``: by bot, see ``bots.Tagged``; ``top``:
     likewise, the accepted keys outside the bots. ``clients``: the client ids of the rejected ones.
+    ``fingerprint``: of the very bytes of ``files`` that were read, see ``files.fingerprint``; not
+    compared, so that a new comment is no new configuration.
     """
 
     file: str
@@ -48,6 +50,7 @@ class Loaded:
     environment: Environment = field(default_factory=Environment)
     top: Map[str, Any] = field(default_factory=dict, repr=False)
     clients: Map[str, str] = field(default_factory=dict, repr=False)
+    fingerprint: str = field(default="", compare=False)
 
     @property
     def accepted(self) -> tuple[str, ...]:
@@ -238,6 +241,7 @@ class _Load:
             self._environment,
             self._top,
             self._clients,
+            self._files.fingerprint,
         )
 
 

@@ -1,6 +1,6 @@
 """The DingTalk side of one bot, as the bridge sees it."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from dod.dingtalk import replies
 from dod.dingtalk.api import Api
@@ -61,6 +61,9 @@ class DingTalkChannel:
 
     async def reply(self, message: Message, text: str) -> None:
         await replies.send(self._api, message, text, self._push)
+
+    async def tell(self, staff_ids: Sequence[str], text: str, *, corp_id: str = "") -> None:
+        await replies.tell(self._api, staff_ids, text, corp_id)
 
     def now(self) -> float:
         return self._api.clock.now()

@@ -1,8 +1,8 @@
-"""One plain Markdown message: by the session webhook, else by the robot (dingtalk-protocol §6)."""
+"""Plain Markdown messages: by the session webhook, else by the robot (dingtalk-protocol §6)."""
 
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from dod.dingtalk.api import Api, Json
 from dod.dingtalk.bucket import Rank
@@ -15,6 +15,7 @@ log = logging.getLogger(__name__)
 _SINGLE = "/v1.0/robot/oToMessages/batchSend"
 _GROUP = "/v1.0/robot/groupMessages/send"
 _PARAM_MAX = 15_000  # bytes of msgParam
+_PEOPLE_MAX = 20  # userIds of one call
 _TITLE_MAX = 24  # characters
 _MARKS = "#>*-_`~|[]()!0123456789. \t"  # what Markdown may begin a line with
 
@@ -38,6 +39,28 @@ async def send(api: Api, message: Message, text: str, push: Callable[[str], None
     if message.chat.kind == "single" and not message.sender.staff_id:
         raise refusal or Undeliverable("no webhook, and no staffId to send to")
     await _by_robot(api, message, text)
+
+
+async def tell(api: Api, staff_ids: Sequence[str], text: str, corp_id: str) -> None:
+    """Send ``text`` to people who have not asked. Raises DingTalkError, see ``Channel``.
+
+    One call for every twenty. Who is not reached is logged, unless it is everybody.
+    """
+    people = list(dict.fromkeys(staff_id for staff_id in staff_ids if staff_id))
+    body = _body(api, text)
+    unknown = throttled = 0
+    for start in range(0, len(people), _PEOPLE_MAX):
+        some = people[start : start + _PEOPLE_MAX]
+        got = await _call(api, _SINGLE, {**body, "userIds": some}, corp_id)
+        unknown += _count(got, "invalidStaffIdList", some)
+        throttled += _count(got, "flowControlledStaffIdList", some)
+    if not people or unknown + throttled < len(people):
+        if unknown or throttled:
+            log.warning("a message missed people: unknown=%d throttled=%d", unknown, throttled)
+        return
+    if throttled:
+        raise Throttled("DingTalk limits how much these people may be sent")
+    raise Undeliverable("DingTalk does not know any of these staff ids")
 
 
 def title(text: str) -> str:
@@ -66,21 +89,33 @@ async def _by_webhook(api: Api, message: Message, text: str, push: Callable[[str
 
 
 async def _by_robot(api: Api, message: Message, text: str) -> None:
-    param = json.dumps({"title": title(text), "text": text}, ensure_ascii=False)
-    if len(param.encode("utf-8", "replace")) > _PARAM_MAX:
-        raise ContentTooLong(f"a robot message takes at most {_PARAM_MAX} bytes")
-    body: Json = {"robotCode": api.client_id, "msgKey": "sampleMarkdown", "msgParam": param}
+    body = _body(api, text)
     if message.chat.kind == "group":
         body["openConversationId"] = message.chat.id
         path = _GROUP
     else:
         body["userIds"] = [message.sender.staff_id]
         path = _SINGLE
-    got = await api.call(
-        "POST", path, body, rank=Rank.CREATE, corp_id=message.corp_id, patient=True
-    )
+    got = await _call(api, path, body, message.corp_id)
     # HTTP is 200 also when nobody gets it (§6).
     if got.get("flowControlledStaffIdList"):
         raise Throttled("DingTalk limits how much this person may be sent")
     if got.get("invalidStaffIdList"):
         raise Undeliverable("DingTalk does not know this person's staffId")
+
+
+def _body(api: Api, text: str) -> Json:
+    param = json.dumps({"title": title(text), "text": text}, ensure_ascii=False)
+    if len(param.encode("utf-8", "replace")) > _PARAM_MAX:
+        raise ContentTooLong(f"a robot message takes at most {_PARAM_MAX} bytes")
+    return {"robotCode": api.client_id, "msgKey": "sampleMarkdown", "msgParam": param}
+
+
+async def _call(api: Api, path: str, body: Json, corp_id: str) -> Json:
+    return await api.call("POST", path, body, rank=Rank.CREATE, corp_id=corp_id, patient=True)
+
+
+def _count(got: Json, key: str, people: Sequence[str]) -> int:
+    """How many of ``people`` the answer lists under ``key``."""
+    listed = got.get(key)
+    return len(set(people) & set(map(str, listed))) if isinstance(listed, list) else 0
