@@ -8,13 +8,13 @@ import logging
 import os
 import resource
 import signal
-import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType
 
 from dod import logs
+from dod.bell import Bell
 from dod.bridge.bot import Bot
 from dod.budget import Ledger
 from dod.config.spec import BotSpec, Config
@@ -39,13 +39,14 @@ class Appliance:
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._folder = Path(environ.get("DOD_CONFIG_DIR") or "config")
-        self._wake = threading.Event()
+        self._bell = Bell()
         self._stopping = False
         self._hurry = False
         self._fleet = Fleet(self._build_bot)
-        self._reloader = Reloader(self._folder, environ, self._fleet, self._wake.set)
+        self._reloader = Reloader(self._folder, environ, self._fleet, self._bell.ring)
         self._env = self._reloader.environment
         self._lock = DataLock(self._env.data_dir)
+        self._waited = False  # for a data folder that another dod held
         self._store: DiskStore | None = None
         self._ledger: Ledger | None = None
         self._started_at = time.time()
@@ -81,8 +82,7 @@ class Appliance:
                     return 1
             self._fleet.check()
             self._report()
-            self._wake.wait(self._pause())
-            self._wake.clear()
+            self._bell.wait(self._pause())
         return 0
 
     def _pause(self) -> float:
@@ -92,16 +92,37 @@ class Appliance:
 
     def _open_store(self) -> bool:
         """Hold the data folder and open the store. False while another dod holds it."""
+        data = self._env.data_dir
         if not self._lock.hold():
+            if not self._waited:
+                log.warning(
+                    "data folder %s is in use by another dod (%s): no bots run here until it "
+                    "is free, looking every %g s",
+                    data,
+                    self._lock.holder,
+                    self._env.poll_seconds,
+                )
+            self._waited = True
             return False
-        self._store = DiskStore.open(self._env.data_dir / "store")
+        if self._waited:
+            log.warning("data folder %s is free now: taking over", data)
+        self._store = DiskStore.open(data / "store")
         self._ledger = Ledger(self._store)
         return True
 
     def _begin(self) -> bool:
         """False: the file is unusable and DOD_ON_BAD_CONFIG=exit."""
         refresh_editor_files(self._folder)
-        return self._reloader.begin() or self._env.on_bad_config != "exit"
+        usable = self._reloader.begin()
+        if not usable and self._env.on_bad_config == "exit":
+            return False
+        if self._reloader.config is None:
+            log.warning(
+                "no usable configuration in %s yet: waiting for it, looking every %g s",
+                self._folder,
+                self._env.poll_seconds,
+            )
+        return True
 
     def _end(self) -> None:
         """Everything stops by one absolute deadline (design §9)."""
@@ -119,7 +140,7 @@ class Appliance:
                 log.warning("bots not ended in time: %s", ", ".join(late) or "-")
                 break
         if self._store is not None:
-            self._store.close()
+            self._store.close(max(0.5, deadline - time.monotonic()))
         self._lock.release()
         if self._web is not None:
             self._web.close()
@@ -131,7 +152,7 @@ class Appliance:
         else:
             self._hurry = self._stopping  # a second signal: at once
             self._stopping = True
-        self._wake.set()
+        self._bell.ring()
 
     # -- building
 

@@ -1,11 +1,13 @@
 """The command line. Each command imports what it needs, so that ``dod check`` starts fast."""
 
 import argparse
+import base64
 import json
 import os
 import sys
 import urllib.error
 import urllib.request
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Literal
 
@@ -57,9 +59,18 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"dod {dod.__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", help=argparse.SUPPRESS)
     commands.add_parser("run", help="serve the bots")
-    check = commands.add_parser("check", help="explain a configuration")
+    check = commands.add_parser(
+        "check",
+        help="explain a configuration",
+        description="Explain what is wrong with a configuration, line by line. Offline: it starts "
+        "nothing and asks nobody.",
+        epilog="exit status: 0 fine, 1 something is wrong (rejected, wholly or in part), "
+        "2 warnings only",
+    )
     check.add_argument(
-        "file", nargs="?", help="a bots.yaml, or - for stdin; default: the one of DOD_CONFIG_DIR"
+        "file",
+        nargs="?",
+        help="a bots.yaml, its folder, or - for stdin; default: the one of DOD_CONFIG_DIR",
     )
     check.add_argument("--format", choices=("text", "json"), default="text")
     status = commands.add_parser("status", help="what the running dod is doing")
@@ -96,21 +107,46 @@ def _config_dir() -> Path:
 def _status(*, as_json: bool) -> int:
     from dod.config.load import load
 
-    listen = load(_config_dir(), os.environ).environment.web_listen
+    loaded = load(_config_dir(), os.environ)
+    listen = loaded.environment.web_listen
     if listen is None:
         sys.stderr.write("The status page is off (DOD_WEB_LISTEN is empty). 状态页已关闭。\n")
         return 1
     # Who listens everywhere is reached at home.
     host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(listen[0], listen[0])  # noqa: S104
     url = f"http://{host}:{listen[1]}/api/status"
+    password = loaded.config.web.password if loaded.config else ""
     try:
-        with urllib.request.urlopen(url, timeout=5) as answer:
+        with urllib.request.urlopen(_request(url, password), timeout=5) as answer:  # noqa: S310
             status = json.load(answer)
+    except urllib.error.HTTPError as error:
+        with error:
+            return _refused(error.code, url)
     except (OSError, ValueError, urllib.error.URLError) as error:
         sys.stderr.write(f"No dod answers at {url}: {error}\n没有 dod 在 {url} 应答。\n")
         return 1
     sys.stdout.write(json.dumps(status, ensure_ascii=False, indent=1) if as_json else _told(status))
     return 0 if status["ready"] else 1
+
+
+def _request(url: str, password: str) -> urllib.request.Request:
+    request = urllib.request.Request(url)  # noqa: S310 - the scheme is ours
+    if password:
+        login = base64.b64encode(f"dod:{password}".encode()).decode()
+        request.add_header("Authorization", f"Basic {login}")
+    return request
+
+
+def _refused(code: int, url: str) -> int:
+    if code == HTTPStatus.UNAUTHORIZED:
+        sys.stderr.write(
+            f"The dod at {url} wants a password, and it is not web.password of the configuration "
+            f"in {_config_dir()}.\n"
+            f"{url} 上的 dod 需要密码，但不是 {_config_dir()} 里配置的 web.password。\n"
+        )
+    else:
+        sys.stderr.write(f"No dod answers at {url}: HTTP {code}\n没有 dod 在 {url} 应答。\n")
+    return 1
 
 
 def _told(status: dict[str, Any]) -> str:

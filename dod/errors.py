@@ -52,9 +52,10 @@ class DodError(Exception):
 
 
 class DingTalkError(DodError):
-    """DingTalk refused, or could not be reached."""
+    """DingTalk refused, or could not be reached. ``not_done``: the call certainly had no effect."""
 
     key = "dingtalk"
+    not_done = False
 
 
 class BadCredentials(DingTalkError):

@@ -136,6 +136,16 @@ class Finished:
 AnswerEvent = Started | TextDelta | TextReplaced | Finished
 
 
+def sound(text: str) -> str:
+    """``text`` with halves of surrogate pairs joined, or replaced where they stay alone.
+
+    Both neighbours can send half an emoji (dify-api §2); no UTF-8 can carry it on.
+    """
+    if text.isascii():
+        return text
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
 def digest(*parts: str) -> str:
     """32 hex digits that name ``parts``: card ids, guids and app fingerprints are made of it."""
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]

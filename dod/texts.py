@@ -32,10 +32,10 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "The service was restarted while answering. Please ask again if you still need it.",
     ),
     "shutting_down": (
-        "服务正在重启，请稍后再问一次。",
-        "The service is restarting. Please ask again in a moment.",
+        "服务正在停止或重启，请稍后再问一次。",
+        "The service is stopping or restarting. Please ask again in a moment.",
     ),
-    "continued": ("（接下一条）", "(continued in the next card)"),
+    "answered_below": ("回答见下一条消息。", "The answer is in the next message."),
     # -- what cannot be answered
     "nothing_asked": (
         "您好，我在。请在 @我 后面写上问题。",

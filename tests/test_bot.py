@@ -105,8 +105,10 @@ def test_a_stream_without_terminal_event_is_not_a_complete_answer() -> None:
 
 
 def test_a_crash_in_an_app_is_said_without_a_traceback() -> None:
-    scene = play(Scene((ValueError("internal detail"),)), message(1))
-    assert scene.channel.replies == [("msg-1", say("internal", "en"))]
+    scene = play(Scene((TextDelta("Half"), ValueError("internal detail"))), message(1))
+    assert scene.card(1).frames[-1][0] == "fail"
+    assert say("internal", "en") in scene.card(1).shown
+    assert scene.channel.replies == []
     assert scene.bot.snapshot().turns.failed == 1
 
 
@@ -160,6 +162,99 @@ def test_a_failed_update_is_made_up_by_the_next() -> None:
     scene = Scene()
     scene.channel.faults.on("update", 1, DingTalkBusy())
     assert play(scene, message(1)).card(1).shown == "Hello"
+
+
+def outage(kind: str, error: Exception, *, reply: bool) -> Scene:
+    """The last frame is refused for ever; the webhook too, unless ``reply``."""
+    scene = Scene()
+    scene.channel.faults.on("finish", 0, error)
+    if not reply:
+        lost = DingTalkBusy("down")
+        lost.not_done = True
+        scene.channel.faults.on("reply", 0, lost)
+
+    async def run() -> None:
+        async with scene.running():
+            await scene.say(message(1))
+            await scene.until(lambda: bool(scene.bot._reception.insisting))
+            scene.channel.faults = scene.card(1).faults = type(scene.channel.faults)()
+            await scene.until(lambda: not scene.bot._reception.insisting)
+
+    assert kind
+    asyncio.run(run())
+    return scene
+
+
+@pytest.fixture
+def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dod.bridge.typewriter.FINISH_RETRIES", (0.001,))
+    monkeypatch.setattr("dod.bridge.endings.INSIST", (0.02, 0.02, 0.02))
+    monkeypatch.setattr("dod.bridge.replies.RETRIES", (0.001,))
+
+
+@pytest.mark.usefixtures("short_waits")
+def test_an_outage_at_the_end_answers_by_reply_and_ends_the_card_later() -> None:
+    scene = outage("streaming", DingTalkBusy(), reply=True)
+    assert scene.channel.replies == [("msg-1", "Hello")]
+    assert scene.card(1).frames[-1] == ("finish", say("answered_below", "en"))
+    assert asyncio.run(scene.state(1)) == "done"
+
+
+@pytest.mark.usefixtures("short_waits")
+def test_an_outage_of_everything_ends_on_the_card_when_it_is_over() -> None:
+    scene = outage("everything", DingTalkBusy(), reply=False)
+    assert scene.channel.replies == []
+    assert scene.card(1).frames[-1] == ("finish", "Hello")
+
+
+@pytest.mark.usefixtures("short_waits")
+def test_a_card_still_open_at_a_drain_is_ended_by_the_next_start(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("dod.bridge.endings.INSIST", (600.0,))
+    first = Scene()
+    first.channel.faults.on("finish", 0, DingTalkBusy())
+    play(first, message(1))
+    assert first.channel.replies == [("msg-1", "Hello")]
+    assert asyncio.run(first.state(1)) == "finishing"
+    second = Scene(store=first.store)
+    second.channel.cards = first.channel.cards
+    second.card(1).faults = second.channel.faults
+    play(second)
+    assert second.card(1).frames[-1] == ("finish", say("answered_below", "en"))
+    assert second.channel.replies == []
+
+
+def test_a_reply_that_was_surely_not_sent_is_sent_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("dod.bridge.replies.RETRIES", (0.001, 0.001))
+    scene = Scene(spec=MARKDOWN)
+    refused = DingTalkBusy("connection refused")
+    refused.not_done = True
+    scene.channel.faults.on("reply", 1, refused)
+    play(scene, message(1))
+    assert scene.channel.replies == [("msg-1", "Hello")]
+
+
+def test_a_reply_of_unknown_outcome_is_not_repeated() -> None:
+    scene = Scene(spec=MARKDOWN)
+    scene.channel.faults.on("reply", 1, DingTalkBusy("the answer got lost"))
+    play(scene, message(1))
+    assert scene.channel.replies == []
+
+
+def test_half_an_emoji_costs_nothing_else() -> None:
+    script = (Started("t", "c"), TextDelta("Hi \ud83d"), TextDelta("\ude00!"), Finished())
+    assert play(Scene(script), message(1)).card(1).shown == "Hi 😀!"
+    lone = (Started("t", "c"), TextDelta("Hi \ud83d"), Finished())
+    assert play(Scene(lone), message(1)).card(1).shown == "Hi \ufffd"
+
+
+def test_a_sentence_at_the_end_does_not_land_in_a_code_block() -> None:
+    script = (Started("t", "c"), TextDelta("```python\nprint(1)"), AnswerCut())
+    shown = play(Scene(script), message(1)).card(1).shown
+    assert shown.startswith("```python\nprint(1)\n```\n\n⚠️")
 
 
 # -- once
@@ -267,6 +362,22 @@ def test_an_interrupted_last_frame_is_repeated() -> None:
     assert scene.card(1).frames == [("finish", "All of it")]
 
 
+def test_a_young_second_card_gets_the_sentence_alone() -> None:
+    store = leftover("asked", cards=2, text="short, all of it is on the first card")
+    scene = play(Scene(store=store))
+    assert scene.card(1, 0).frames == []
+    assert scene.card(1, 1).shown == say("failed", "en", reason=say("restarted", "en"))
+
+
+def test_a_waiting_card_is_answered_whatever_was_saved_meanwhile() -> None:
+    style = {"template_id": "old.schema", "content_key": "old", "public": False}
+    store = leftover("taken", cards=1, style=style)
+    scene = play(Scene(store=store, spec=MARKDOWN))
+    assert scene.card(1).shown == "Hello"
+    assert scene.card(1).style.template_id == "old.schema"
+    assert scene.channel.replies == []
+
+
 def test_an_interrupted_turn_without_a_card_is_said_by_reply() -> None:
     scene = play(Scene(store=leftover("asked"), spec=MARKDOWN))
     assert scene.channel.replies == [("msg-1", say("failed", "en", reason=say("restarted", "en")))]
@@ -334,9 +445,48 @@ def test_a_conversation_expires_after_silence() -> None:
 
 
 def test_new_forgets_the_conversation() -> None:
-    scene = play(Scene(), message(1), message(2, "/new"), message(3))
-    assert [q.conversation_id for q in scene.app.questions] == ["", ""]
+    first = play(Scene(), message(1))
+    scene = play(Scene(store=first.store), message(2, "/new"), message(3))
+    assert [q.conversation_id for q in scene.app.questions] == [""]
     assert scene.channel.replies == [("msg-2", say("new_conversation", "zh"))]
+
+
+def test_commands_are_answered_in_the_language_spoken_last() -> None:
+    scene = play(Scene(), message(1, "How many days of leave?"), message(2, "/help"))
+    assert scene.channel.replies == [("msg-2", say("help", "en"))]
+
+
+@pytest.mark.parametrize("word", ["/stop", "/new"])
+def test_what_is_asked_behind_a_command_is_not_stopped_by_it(word: str) -> None:
+    async def run() -> Scene:
+        never = asyncio.Event()
+        scene = Scene((Started("t", "c"), TextDelta("Half"), never), answer("second"))
+        async with scene.running():
+            await scene.say(message(1))
+            await scene.until(lambda: scene.card(1).shown == "Half")
+            await scene.say(message(2, word), message(3))
+        return scene
+
+    scene = _with_short_grace(run)
+    assert say("stopped", "en") in scene.card(1).shown
+    assert scene.card(3).shown == "second"
+
+
+def test_a_new_conversation_needs_no_room() -> None:
+    spec = replace(SPEC, max_workers=1)
+
+    async def run() -> Scene:
+        gate = asyncio.Event()
+        scene = Scene((Started("t", "c"), gate, TextDelta("done"), Finished()), spec=spec)
+        async with scene.running():
+            people = [replace(ANN, staff_id=f"staff-{n}") for n in range(16)]
+            await scene.say(*(message(n, sender=who) for n, who in enumerate(people)))
+            await scene.say(message(99, "/new", sender=BOB))
+            await scene.until(lambda: bool(scene.channel.replies))
+            gate.set()
+        return scene
+
+    assert asyncio.run(run()).channel.replies == [("msg-99", say("new_conversation", "zh"))]
 
 
 @pytest.mark.parametrize("word", ["/stop", "停止", " /STOP "])

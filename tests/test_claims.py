@@ -69,7 +69,7 @@ def test_a_claim_survives_the_way_to_disk() -> None:
         claims = Claims("ding", store)
         claim = await claims.take(message(1, "text"))
         assert claim is not None
-        await claim.opening(2)
+        await claim.opening(2, "shown")
         await claim.asked(cards=0)
         await claim.finishing("whole", "guid", failed=True)
         (again,) = await Claims("ding", store).load()

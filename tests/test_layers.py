@@ -21,7 +21,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
     for layer in (
         "errors texts logs",
         "ports messages",
-        "alerts budget config editor http inotify notice ownfiles status watch",
+        "alerts bell budget config editor http inotify notice ownfiles status watch",
         "bridge dingtalk dify store",
         "doctor",
         "botthread",

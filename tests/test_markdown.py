@@ -1,5 +1,7 @@
 """Thinking hidden while half written; long texts cut where Markdown allows."""
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -33,6 +35,28 @@ def test_reasoning_is_hidden_and_nothing_else(text: str, shown: str | None) -> N
 def test_no_piece_of_reasoning_ever_shows(text: str) -> None:
     for end in range(len(text) + 1):
         assert hide_thinking(text[:end]).strip() in "Yes."
+
+
+def test_the_tag_in_ordinary_text_swallows_nothing() -> None:
+    text = "Use the `<think>` tag. And <think> again, never closed"
+    assert hide_thinking(text, complete=True) == text
+
+
+def test_many_tags_are_no_work() -> None:
+    for piece in ("<details ", "<think>", "<details><summary>Thinking..."):
+        began = time.process_time()
+        hide_thinking(piece * 20_000)
+        hide_thinking(piece * 20_000 + "</think></details>")
+        assert time.process_time() - began < 5  # it took minutes when it was quadratic
+
+
+@pytest.mark.parametrize(
+    "line", ['```{"rows": [' + "1, " * 7000 + "]}```", "`" * 20_000, "~~~" * 9000]
+)
+def test_a_line_that_looks_like_a_fence_makes_no_flood_of_cards(line: str) -> None:
+    parts = cut("Here:\n\n" + line + "\n\nDone.", 9000)
+    assert len(parts) <= 4
+    assert all(len(part.encode()) <= 9000 for part in parts)
 
 
 def test_a_half_tag_that_stays_is_text() -> None:

@@ -75,6 +75,23 @@ def test_a_folder_that_cannot_be_had_is_warned_of(
     assert "running without" in caplog.text
 
 
+def test_a_folder_without_the_right_to_write_is_named_as_such(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    real_open = os.open
+
+    def only_reading(file: Path, flags: int, mode: int = 0o777) -> int:
+        if flags & os.O_CREAT:
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return real_open(file, flags, mode)
+
+    monkeypatch.setattr(os, "open", only_reading)
+    lock = DataLock(tmp_path)
+    assert lock.hold()
+    assert not lock.held
+    assert "Permission denied" in caplog.text
+
+
 def test_another_users_file_can_be_locked_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,9 +2,10 @@
 
 import asyncio
 
+from dod.bridge.claims import Claim
 from dod.bridge.typewriter import Typewriter
-from dod.errors import ContentTooLong, DingTalkBusy, Throttled
-from tests.fakes import FakeCard, FakeChannel
+from dod.errors import ContentTooLong, DingTalkBusy, ScopeMissing, Throttled
+from tests.fakes import FakeCard, FakeChannel, MemoryStore
 from tests.scene import SPEC, message
 
 
@@ -14,10 +15,12 @@ class Desk:
     def __init__(self, pace: str = "smooth", max_bytes: int = 9000) -> None:
         self.channel = FakeChannel()
         self.opened: list[int] = []
+        self.text = ""
         self.shown: list[str] = []
         self.writer = Typewriter(
             self.card,
             pace,  # type: ignore[arg-type]
+            source=lambda: self.text,
             on_opening=self.opening,
             on_shown=self.shown.append,
             retries=(0.001, 0.001),
@@ -27,8 +30,13 @@ class Desk:
     def card(self, number: int) -> FakeCard:
         return self.channel.card(message(1), SPEC.card_style, number)
 
-    async def opening(self, count: int) -> None:
+    async def opening(self, count: int, text: str) -> None:
+        del text
         self.opened.append(count)
+
+    def show(self, text: str) -> None:
+        self.text = text
+        self.writer.touch()
 
     async def until_shown(self, text: str) -> None:
         async with asyncio.timeout(5):
@@ -42,12 +50,12 @@ def test_one_update_is_in_flight_and_the_newest_text_wins() -> None:
         gate = desk.card(0).gate = asyncio.Event()
         desk.writer.begin()
         for text in ("a", "ab", "abc"):
-            desk.writer.show(text)
+            desk.show(text)
             await asyncio.sleep(0.001)
         gate.set()
         await desk.until_shown("abc")
         assert desk.card(0).frames == [("open", ""), ("update", "abc")]
-        assert await desk.writer.close("abcd", "g", failed=False)
+        assert await desk.writer.close("abcd", "g", failed=False) == "landed"
         assert desk.card(0).frames[-1] == ("finish", "abcd")
 
     asyncio.run(scenario())
@@ -58,13 +66,13 @@ def test_an_update_that_waits_for_its_turn_shows_the_newest_text() -> None:
         desk = Desk()
         queue = desk.card(0).queue = asyncio.Event()
         desk.writer.begin()
-        desk.writer.show("old")
+        desk.show("old")
         await asyncio.sleep(0.01)
-        desk.writer.show("new")
+        desk.show("new")
         queue.set()
         await desk.until_shown("new")
         assert [text for _, text in desk.card(0).frames] == ["", "new"]
-        assert await desk.writer.close("new", "g", failed=False)
+        assert await desk.writer.close("new", "g", failed=False) == "landed"
 
     asyncio.run(scenario())
 
@@ -74,9 +82,9 @@ def test_the_last_frame_does_not_queue_behind_an_update() -> None:
         desk = Desk()
         desk.card(0).queue = asyncio.Event()  # never its turn
         desk.writer.begin()
-        desk.writer.show("old")
+        desk.show("old")
         await asyncio.sleep(0.01)
-        assert await desk.writer.close("whole", "g", failed=False)
+        assert await desk.writer.close("whole", "g", failed=False) == "landed"
         assert [text for _, text in desk.card(0).frames] == ["", "whole"]
 
     asyncio.run(scenario())
@@ -86,16 +94,16 @@ def test_the_last_frame_waits_for_the_update_on_the_wire() -> None:
     async def scenario() -> None:
         desk = Desk()
         desk.writer.begin()
-        desk.writer.show("first")
+        desk.show("first")
         await desk.until_shown("first")
         gate = desk.card(0).gate = asyncio.Event()
-        desk.writer.show("second")
+        desk.show("second")
         await asyncio.sleep(0.45)  # the smooth pace: the second update is on the wire now
         closing = asyncio.create_task(desk.writer.close("whole", "g", failed=False))
         await asyncio.sleep(0.01)
         assert not closing.done()
         gate.set()
-        assert await closing
+        assert await closing == "landed"
         assert [text for _, text in desk.card(0).frames] == ["", "first", "second", "whole"]
 
     asyncio.run(scenario())
@@ -105,9 +113,9 @@ def test_a_pace_without_updates_still_lands_the_last_frame() -> None:
     async def scenario() -> None:
         desk = Desk("final")
         desk.writer.begin()
-        desk.writer.show("never shown")
+        desk.show("never shown")
         await asyncio.sleep(0.02)
-        assert await desk.writer.close("whole", "g", failed=False)
+        assert await desk.writer.close("whole", "g", failed=False) == "landed"
         assert desk.card(0).frames == [("open", ""), ("finish", "whole")]
 
     asyncio.run(scenario())
@@ -119,11 +127,22 @@ def test_a_notice_gives_way_to_text_and_costs_no_pace() -> None:
         desk.writer.begin()
         desk.writer.notice("place 2")
         await desk.until_shown("place 2")
-        desk.writer.show("text")
+        desk.show("text")
         await desk.until_shown("text")
         desk.writer.notice("too late")
-        assert await desk.writer.close("text", "g", failed=False)
+        assert await desk.writer.close("text", "g", failed=False) == "landed"
         assert [text for _, text in desk.card(0).frames] == ["", "place 2", "text", "text"]
+
+    asyncio.run(scenario())
+
+
+def test_an_update_that_comes_back_late_does_not_take_the_whole_text_back() -> None:
+    async def scenario() -> None:
+        claim = Claim("ding", message(1), MemoryStore())
+        await claim.asked(cards=1)
+        await claim.finishing("whole", "g", failed=False)
+        claim.shown("wh")
+        assert claim.text == "whole"
 
     asyncio.run(scenario())
 
@@ -132,10 +151,10 @@ def test_empty_texts_are_never_sent() -> None:
     async def scenario() -> None:
         desk = Desk()
         desk.writer.begin()
-        desk.writer.show("")
-        desk.writer.show("  \n")
+        desk.show("")
+        desk.show("  \n")
         await asyncio.sleep(0.02)
-        assert await desk.writer.close("x", "g", failed=False)
+        assert await desk.writer.close("x", "g", failed=False) == "landed"
         assert desk.card(0).frames == [("open", ""), ("finish", "x")]
 
     asyncio.run(scenario())
@@ -148,9 +167,9 @@ def test_throttled_updates_are_dropped_and_the_end_is_not() -> None:
         desk.channel.faults.on("finish", 1, Throttled())
         desk.channel.faults.on("finish", 2, DingTalkBusy())
         desk.writer.begin()
-        desk.writer.show("text")
+        desk.show("text")
         await asyncio.sleep(0.02)
-        assert await desk.writer.close("whole", "g", failed=False)
+        assert await desk.writer.close("whole", "g", failed=False) == "landed"
         assert desk.card(0).shown == "whole"
 
     asyncio.run(scenario())
@@ -162,8 +181,8 @@ def test_a_card_that_refuses_the_text_is_left_to_a_reply() -> None:
         desk.channel.faults.on("update", 0, ContentTooLong())
         desk.channel.faults.on("finish", 0, ContentTooLong())
         desk.writer.begin()
-        desk.writer.show("text")
-        assert not await desk.writer.close("whole", "g", failed=False)
+        desk.show("text")
+        assert await desk.writer.close("whole", "g", failed=False) == "open"
 
     asyncio.run(scenario())
 
@@ -174,7 +193,42 @@ def test_cards_are_recorded_before_they_are_made() -> None:
         desk.channel.faults.on("open", 2, DingTalkBusy())
         desk.writer.begin()
         text = "word " * 60
-        assert not await desk.writer.close(text, "g", failed=False)
-        assert desk.opened == [1, 2]
+        assert await desk.writer.close(text, "g", failed=False) == "landed"
+        assert desk.opened == [1, 2, 3, 4]
+
+    asyncio.run(scenario())
+
+
+def test_a_second_card_that_cannot_be_made_leaves_only_the_rest_to_a_reply() -> None:
+    async def scenario() -> None:
+        desk = Desk(max_bytes=100)
+        desk.channel.faults.on("open", 2, ScopeMissing())
+        desk.writer.begin()
+        text = "word " * 30
+        assert await desk.writer.close(text, "g", failed=False) == "none"
+        assert desk.card(0).ended
+        assert desk.card(0).shown + desk.writer.rest(text) == text
+
+    asyncio.run(scenario())
+
+
+def test_the_text_is_asked_for_once_an_update_and_not_once_a_token() -> None:
+    async def scenario() -> None:
+        desk = Desk("balanced")
+        asked = 0
+
+        def source() -> str:
+            nonlocal asked
+            asked += 1
+            return "text"
+
+        desk.writer._source = source
+        desk.writer.begin()
+        for _ in range(500):
+            desk.writer.touch()
+            await asyncio.sleep(0)
+        await desk.until_shown("text")
+        assert asked < 20
+        await desk.writer.close("text", "g", failed=False)
 
     asyncio.run(scenario())

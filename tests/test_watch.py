@@ -18,9 +18,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dod.config.files import fingerprint
+from dod.config.files import Files, fingerprint
 from dod.config.load import Loaded, load, load_text
+from dod.config.masking import Mask
 from dod.config.mounts import mounted_alone
+from dod.config.problems import Report
+from dod.config.schema import key_names
+from dod.config.source import Source
 from dod.watch import Sight, Watch
 
 POLL, SETTLE, QUICK, CONFIRM = 2.0, 0.6, 0.3, 3.0
@@ -168,6 +172,19 @@ def test_the_fingerprint_is_no_part_of_what_was_loaded(tmp_path: Path) -> None:
     after = load(tmp_path, {})
     assert before == after
     assert before.fingerprint != after.fingerprint
+
+
+def test_a_file_is_read_once_per_load(tmp_path: Path) -> None:
+    (tmp_path / "part.yaml").write_text("a: before\n")
+    files = Files(tmp_path, Report(Mask(*key_names())))
+    first = files.read(tmp_path / "part.yaml")
+    before = fingerprint(files.looked_for)
+    (tmp_path / "part.yaml").write_text("a: after\n")
+    again = files.read(tmp_path / "part.yaml")
+    assert isinstance(first, Source)
+    assert isinstance(again, Source)
+    assert first.text == again.text
+    assert files.fingerprint == before != fingerprint(files.looked_for)
 
 
 def test_what_was_given_is_not_on_the_disk(tmp_path: Path) -> None:
@@ -400,19 +417,26 @@ def test_told_but_not_seen_is_not_told_again(tmp_path: Path) -> None:
     main.write_text(NEW)
     desk = Desk(tmp_path)
     desk.take()
-    main.write_text(OLD)
-    sights: list[Sight] = []
-    for _ in range(3000):
-        desk.now += STEP
-        if (sight := desk.watch.look()) != "quiet":
-            sights.append(sight)
+
+    def sights(seconds: float) -> list[Sight]:
+        end = desk.now + seconds
+        found: list[Sight] = []
+        while desk.now < end:
+            desk.now += STEP
+            if (sight := desk.watch.look()) != "quiet":
+                found.append(sight)
             if sight == "changed":
                 desk.watch.await_confirmation()
-    assert sights == ["changed", "confirmed"]
+        return found
+
+    main.write_text(OLD)
+    assert sights(30) == ["changed", "confirmed"]
     main.write_text(NEW)  # what it has: nothing to tell
-    for _ in range(3000):
-        desk.now += STEP
-        assert desk.watch.look() == "quiet"
+    assert sights(30) == []
+    main.write_text(OLD)
+    assert sights(POLL + SETTLE) == ["changed"]
+    main.write_text(NEW)  # and nothing to confirm
+    assert sights(30) == []
 
 
 def test_a_load_that_saw_other_bytes_is_not_settled(desks: Callable[..., Desk]) -> None:
@@ -738,6 +762,18 @@ def test_droppings_cost_a_few_reads(desks: Callable[..., Desk]) -> None:
     desk.run(1)
     assert desk.told == []
     assert 1 <= reads <= 1 / (QUICK / 6) + 1
+
+
+def test_endless_events_cost_no_more(desks: Callable[..., Desk]) -> None:
+    """A log file in the folder, say."""
+    desk = desks()
+    reads = set()
+    for _ in range(1000):
+        desk.watch._on_event()
+        desk.now += STEP / 10
+        desk.look()
+        reads.add(desk.watch._read_at)
+    assert len(reads) <= 1 / (QUICK / 6) + 2
 
 
 def test_an_event_does_not_hold_up_what_settles(desks: Callable[..., Desk]) -> None:

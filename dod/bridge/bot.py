@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from dod.bridge.claims import Claims
 from dod.bridge.reception import Meter, Reception
-from dod.bridge.turn import Serving
+from dod.bridge.serving import Serving
 from dod.config.spec import BotSpec, Config
 from dod.messages import Message
 from dod.ports import App, Channel, StateChange, Store
@@ -68,6 +68,7 @@ class Bot:
         self._since = time.time()
         self._error = ""
         self._generation = 1
+        self._loading: asyncio.Task[None] | None = None
         self._opened = 0  # websockets of lines that have left
 
     @property
@@ -79,17 +80,21 @@ class Bot:
     async def run(self) -> None:
         """Serve until drained. What a crash left comes before what is new. Raises if broken."""
         line = self._line
-        claims = self._claims_of(line)
-        try:
-            async with asyncio.timeout(LOADING):
-                await self._meter.load()
-                self._reception.resume(await claims.load(), line.connected)
-        except TimeoutError:
-            log.warning("bot=%s store is slow: starting without its leftovers", self.spec.name)
+        self._loading = asyncio.create_task(self._load(line), name="load")
+        await asyncio.wait({self._loading}, timeout=LOADING)
+        if not self._loading.done():
+            log.warning("bot=%s store is slow: serving before it is read", self.spec.name)
         self._open(line)
         await self._over.wait()
         if self._broken is not None:
             raise self._broken
+
+    async def _load(self, line: Line) -> None:
+        try:
+            await self._meter.load()
+            self._reception.resume(await self._claims_of(line).load(), line.connected)
+        except Exception:  # the rim of what is on disk: it must not keep new people from asking
+            log.exception("bot=%s what was left on disk cannot be read", self.spec.name)
 
     def take(self, spec: BotSpec) -> None:
         """Serve by ``spec`` from the next message on; new credentials once they are connected."""
@@ -122,8 +127,10 @@ class Bot:
         self._line.channel.hurry()
         self._reception.give_up()
         await self._reception.until_idle(deadline - loop.time())
-        for task in tuple(self._reception.tasks):
+        for task in (*self._reception.tasks, *self._reception.insisting):
             task.cancel()
+        if self._loading is not None:
+            self._loading.cancel()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(0.5):
                 await self._meter.flush()

@@ -8,9 +8,10 @@ A message's text and webhook are kept only until ``done``.
 import asyncio
 import logging
 import time
+from dataclasses import asdict
 from typing import Literal
 
-from dod.messages import Message
+from dod.messages import CardStyle, Message
 from dod.ports import Json, Store
 
 log = logging.getLogger(__name__)
@@ -28,7 +29,8 @@ class Claim:
         self.client_id = client_id
         self.message = message
         self.state: ClaimState = "taken"
-        self.cards = 0
+        self.cards = 0  # how many may exist
+        self.style: CardStyle | None = None  # what they were made from
         self.text = ""
         self.guid = ""
         self.failed = False
@@ -48,6 +50,7 @@ class Claim:
             "state": self.state,
             "message": self.message.to_json(),
             "cards": self.cards,
+            "style": asdict(self.style) if self.style else None,
             "text": self.text,
             "guid": self.guid,
             "failed": self.failed,
@@ -59,6 +62,7 @@ class Claim:
         claim = cls(client_id, Message.from_json(value["message"]), store)
         claim.state = value["state"]
         claim.cards = value["cards"]
+        claim.style = CardStyle(**value["style"]) if value.get("style") else None
         claim.text = value["text"]
         claim.guid = value["guid"]
         claim.failed = value["failed"]
@@ -80,7 +84,7 @@ class Claim:
 
     async def fresh(self) -> bool:
         """The outcome of a slow ``add``; True if the store does not say within STORE_WAIT."""
-        if self._adding is None or self._adding.done():
+        if self._adding is None:
             return True
         done, _ = await asyncio.wait({self._adding}, timeout=STORE_WAIT)
         return self._adding.result() if done else True
@@ -93,10 +97,12 @@ class Claim:
         self.cards = max(self.cards, cards)
         await self._write("asked")
 
-    async def opening(self, cards: int) -> None:
-        """The ``cards``-th card is about to be created."""
+    async def opening(self, cards: int, text: str) -> None:
+        """The ``cards``-th card is about to be created; ``text`` is what will have been shown."""
         if cards > self.cards:
             self.cards = cards
+            if self.state != "finishing":  # then the whole text is already there
+                self.text = text
             await self._write(self.state)
 
     async def finishing(self, text: str, guid: str, *, failed: bool) -> None:
@@ -110,8 +116,10 @@ class Claim:
 
     def shown(self, text: str) -> None:
         """Keep what the card shows, for the sentence after a crash. In the background."""
+        if self.state != "asked":  # a last update that came back late: the whole text is there
+            return
         self.text = text
-        if self.state == "asked" and (self._saving is None or self._saving.done()):
+        if self._saving is None or self._saving.done():
             self._saving = asyncio.create_task(self._save(), name=f"shown {self.message.id}")
 
     async def _save(self) -> None:
@@ -138,9 +146,16 @@ class Claims:
         leftovers = []
         prefix = f"claim/{self._client_id}/"
         for key, value in await self._store.items(prefix):
-            self._see(key.removeprefix(prefix))
-            if value.get("state") != "done":
+            message_id = key.removeprefix(prefix)
+            if message_id in self._seen:
+                continue  # taken by this process while the store was slow
+            self._see(message_id)
+            if value.get("state") == "done":
+                continue
+            try:
                 leftovers.append(Claim.from_json(self._client_id, value, self._store))
+            except (KeyError, TypeError):
+                log.warning("msg=%s was left in a form that cannot be read", message_id)
         leftovers.sort(key=lambda claim: claim.taken_at)
         return leftovers
 

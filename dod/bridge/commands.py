@@ -5,7 +5,7 @@ from typing import Literal
 from dod.messages import Message
 from dod.texts import Tongue, say
 
-Command = Literal["new", "stop", "help", "id"]
+Command = Literal["new", "stop", "stop_nothing", "help", "id"]
 
 WORDS: dict[str, Command] = {
     "/new": "new",

@@ -4,11 +4,13 @@ Keyed by bot, chat and person (design §5.8); the value also names the app, so t
 behind the same bot begins anew.
 """
 
+import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Coroutine
 from dataclasses import replace
+from typing import Any, TypeVar
 
 from dod.config.spec import Conversation
 from dod.errors import ConversationGone
@@ -16,6 +18,9 @@ from dod.messages import AnswerEvent, ConversationKey, Message, Question, Starte
 from dod.ports import App, Store
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+STORE_WAIT = 5.0  # seconds
 
 
 def key_of(client_id: str, message: Message, policy: Conversation) -> ConversationKey:
@@ -41,7 +46,7 @@ class Conversations:
 
     async def recall(self, key: ConversationKey, app: App, policy: Conversation) -> str:
         """Dify's conversation id, or "" to begin a new one."""
-        known = await self._store.get(f"conversation/{key}")
+        known = await _soon(self._store.get(f"conversation/{key}"), "recalled")
         if not known or known.get("app") != app.fingerprint:
             return ""
         silent = time.time() - float(known.get("at", 0))
@@ -51,10 +56,10 @@ class Conversations:
 
     async def remember(self, key: ConversationKey, app: App, conversation_id: str) -> None:
         value = {"id": conversation_id, "app": app.fingerprint, "at": time.time()}
-        await self._store.put(f"conversation/{key}", value)
+        await _soon(self._store.put(f"conversation/{key}", value), "remembered")
 
     async def forget(self, key: ConversationKey) -> None:
-        await self._store.delete(f"conversation/{key}")
+        await _soon(self._store.delete(f"conversation/{key}"), "forgotten")
 
     async def ask(
         self, app: App, question: Question, key: ConversationKey, policy: Conversation
@@ -84,3 +89,13 @@ class Conversations:
                 if isinstance(event, Started) and event.conversation_id:
                     await self.remember(key, app, event.conversation_id)
                 yield event
+
+
+async def _soon(call: Coroutine[Any, Any, T], what: str) -> T | None:
+    """The result of a store call, or None if the disk does not answer: the turn goes on."""
+    task = asyncio.create_task(call, name=f"conversation {what}")
+    done, _ = await asyncio.wait({task}, timeout=STORE_WAIT)
+    if done:
+        return task.result()
+    log.warning("store is slow: a conversation is not %s", what)
+    return None

@@ -4,6 +4,7 @@ Places are fixed at receipt. Thread: the bot's loop; nothing here waits or locks
 """
 
 import asyncio
+import itertools
 from collections.abc import Callable
 
 from dod.messages import ConversationKey
@@ -12,8 +13,12 @@ from dod.messages import ConversationKey
 class Place:
     """One message's place in its lane. Lifecycle: ``wait`` → work → ``leave`` (always)."""
 
-    def __init__(self, lanes: "Lanes", key: ConversationKey) -> None:
+    def __init__(
+        self, lanes: "Lanes", key: ConversationKey, serial: int, *, light: bool = False
+    ) -> None:
         self.key = key
+        self.serial = serial  # grows with every receipt
+        self.light = light  # waits for its conversation, but takes no room
         self._lanes = lanes
         self._free = asyncio.Event()
 
@@ -46,9 +51,18 @@ class Lanes:
         self.running: set[Place] = set()
         self._capacity = capacity
         self._closed = False
+        self._serials = itertools.count()
 
-    def enter(self, key: ConversationKey) -> Place:
-        place = Place(self, key)
+    def now(self) -> int:
+        """A serial between those of the places entered before and after."""
+        return next(self._serials)
+
+    def busy(self, key: ConversationKey) -> bool:
+        """Something of this conversation runs or waits."""
+        return any(place.key == key for place in (*self.running, *self.waiting))
+
+    def enter(self, key: ConversationKey, *, light: bool = False) -> Place:
+        place = Place(self, key, next(self._serials), light=light)
         self.waiting.append(place)
         self.admit()
         return place
@@ -69,11 +83,10 @@ class Lanes:
         if self._closed or not self.waiting:
             return
         busy = {place.key for place in self.running}
+        room = self._capacity() - sum(not place.light for place in self.running)
         for place in tuple(self.waiting):
-            if len(self.running) >= self._capacity():
-                return
-            if place.key not in busy:
-                busy.add(place.key)
+            if place.key not in busy and (place.light or room > 0):
+                room -= not place.light
                 self.waiting.remove(place)
                 self.running.add(place)
                 place.admit()

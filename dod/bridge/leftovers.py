@@ -4,9 +4,10 @@ import logging
 import time
 
 from dod.bridge.claims import Claim
+from dod.bridge.endings import card_writer, finish
+from dod.bridge.markdown import cut, joined
 from dod.bridge.replies import reply
-from dod.bridge.turn import Serving
-from dod.bridge.typewriter import Typewriter
+from dod.bridge.serving import Serving
 from dod.messages import digest
 from dod.texts import Tongue, say
 
@@ -22,32 +23,29 @@ def young(claim: Claim, now: float) -> bool:
     return time.time() - claim.taken_at < YOUNG
 
 
-async def close(claim: Claim, serving: Serving, tongue: Tongue) -> None:
-    """End a claim whose answer was interrupted. Never asks Dify again (design §5.2)."""
-    text, guid, failed = claim.text, claim.guid, claim.failed
-    if claim.state != "finishing":
-        text, failed = _interrupted(claim.text, tongue), True
-        guid = digest(claim.client_id, claim.message.id, "interrupted")
+async def close(claim: Claim, serving: Serving, tongue: Tongue) -> bool:
+    """End a claim whose answer was interrupted; never asks Dify again (design §5.2).
+
+    False if its card still has to be ended.
+    """
     log.info(
         "bot=%s leftover state=%s cards=%d is closed", serving.spec.name, claim.state, claim.cards
     )
-    if claim.cards:
-        writer = Typewriter(
-            lambda number: serving.channel.card(claim.message, serving.spec.card_style, number),
-            "final",
-            on_opening=claim.opening,
-            on_shown=claim.shown,
-        )
-        writer.resume(claim.cards - 1)
-        await claim.finishing(text, guid, failed=failed)
-        if await writer.close(text, guid, failed=failed):
-            await claim.done()
-            return
-    await claim.done()
-    await reply(serving.channel, serving.spec.name, claim.message, text)
+    if not claim.cards:
+        await claim.done()
+        await reply(serving.channel, serving.spec.name, claim.message, _interrupted("", tongue))
+        return True
+    if claim.state != "finishing":
+        guid = digest(claim.client_id, claim.message.id, "interrupted")
+        # A card that was young has none of the text yet: it gets the sentence alone.
+        text = claim.text if len(cut(claim.text)) >= claim.cards else ""
+        await claim.finishing(_interrupted(text, tongue), guid, failed=True)
+    claim.style = claim.style or serving.spec.card_style
+    writer = card_writer(claim, serving.channel, "final")
+    writer.resume(claim.cards - 1)
+    return await finish(claim, writer, serving, tongue)
 
 
 def _interrupted(text: str, tongue: Tongue) -> str:
-    if not text.strip():
-        return say("failed", tongue, reason=say("restarted", tongue))
-    return text.rstrip() + "\n\n" + say("cut_off", tongue, reason=say("restarted", tongue))
+    key = "cut_off" if text.strip() else "failed"
+    return joined(text, say(key, tongue, reason=say("restarted", tongue)))

@@ -8,38 +8,67 @@ import re
 
 CARD_MAX_BYTES = 9000  # undocumented; blank cards were seen above some 3,000 Chinese characters
 
-# Reasoning as Dify 1.x passes it on, and as 0.15 wraps it (dify-api §2, "Reasoning").
-_THINK = re.compile(r"<think>.*?(?:</think>\s*|\Z)", re.DOTALL)
-_DETAILS = re.compile(
-    r"<details[^>]*>\s*<summary>\s*Thinking\.\.\.\s*</summary>.*?(?:</details>\s*|\Z)", re.DOTALL
-)
-_OPENINGS = ("<think>", "<details")
-_SUMMARY = "<summary>Thinking...</summary>"  # without white space
-_FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})(.*)$")
+# Reasoning as Dify 1.x passes it on, and as 0.15 wraps it (dify-api §2, "Reasoning"). Not behind a
+# backtick: there somebody writes about the tag. Bounded, because people's texts come through here.
+_THINK = re.compile(r"(?<!`)<think>.*?</think>\s*", re.DOTALL)
+_SUMMARY = r"<summary>\s{0,9}Thinking\.\.\.\s{0,9}</summary>"
+_DETAILS = re.compile(rf"<details[^<>]{{0,300}}>\s{{0,9}}{_SUMMARY}.*?</details>\s*", re.DOTALL)
+_OPENING = re.compile(rf"(?<!`)<think>|<details[^<>]{{0,300}}>\s{{0,9}}{_SUMMARY}")
+_TAGS = ("<think>", "<details")
+_PLAIN_SUMMARY = "<summary>Thinking...</summary>"  # without white space
+_FENCE = re.compile(r"^ {0,3}(?:(`{3,20})([^`]*)|(~{3,20})(.*))$")
+_INFO_MAX = 20  # characters of a language's name
+_FENCE_ROOM = 24  # bytes to close one
 
 
 def hide_thinking(text: str, *, complete: bool = False) -> str:
     """``text`` without its reasoning, also while a tag is only half there.
 
-    ``complete``: no more text will come, so a half tag at the end is just text.
+    ``complete``: no more text will come. Then a half tag is just text, and an opening tag without
+    its end hides the rest only where nothing came before it.
     """
     if "<" not in text:
         return text
-    shown = _DETAILS.sub("", _THINK.sub("", text))
+    shown = _without(_DETAILS, "</details>", _without(_THINK, "</think>", text))
+    opening = _OPENING.search(shown)
+    if opening and (not complete or not shown[: opening.start()].strip()):
+        return shown[: opening.start()]
     return shown if complete else _without_half_opening(shown)
+
+
+def _without(block: re.Pattern[str], end: str, text: str) -> str:
+    """``text`` without these blocks. Behind the last ``end`` there is none, so none is sought."""
+    last = text.rfind(end)
+    if last < 0:
+        return text
+    stop = len(text) - len(text[last + len(end) :].lstrip())
+    return block.sub("", text[:stop]) + text[stop:]
 
 
 def _without_half_opening(text: str) -> str:
     """Hold back an end that may yet turn out to open a piece of reasoning."""
     start = text.rfind("<details")
     if start >= 0:
-        tag, closed, body = text[start:].partition(">")
-        if not closed or _SUMMARY.startswith("".join(body.split())):
-            return text[:start] if len(tag) < 300 else text
+        tag, closed, body = text[start : start + 400].partition(">")
+        if len(tag) < 300 and (not closed or _PLAIN_SUMMARY.startswith("".join(body.split()))):
+            return text[:start]
     start = text.rfind("<")
-    if start >= 0 and any(opening.startswith(text[start:]) for opening in _OPENINGS):
+    if start >= 0 and any(tag.startswith(text[start:]) for tag in _TAGS):
         return text[:start]
     return text
+
+
+def joined(*paragraphs: str) -> str:
+    """One text of several; a code fence that one leaves open is closed before the next."""
+    whole = ""
+    for paragraph in paragraphs:
+        if not paragraph.strip():
+            continue
+        if whole:
+            fence = _open_fence(whole)
+            whole = whole.rstrip("\n") + ("\n" + fence[0] if fence else "") + "\n\n"
+        whole += paragraph
+    return whole
 
 
 def cut(text: str, max_bytes: int = CARD_MAX_BYTES) -> list[str]:
@@ -51,7 +80,7 @@ def cut(text: str, max_bytes: int = CARD_MAX_BYTES) -> list[str]:
     parts = []
     prefix = ""
     while len((prefix + text).encode()) > max_bytes:
-        head, text = _split(text, max_bytes - len(prefix.encode()) - 8)
+        head, text = _split(text, max_bytes - len(prefix.encode()) - _FENCE_ROOM)
         fence = _open_fence(prefix + head)
         closing = "\n" + fence[0] if fence else ""
         parts.append(prefix + head.rstrip("\n") + closing)
@@ -77,9 +106,10 @@ def _open_fence(text: str) -> tuple[str, str] | None:
         match = _FENCE.match(line)
         if match is None:
             continue
-        marker, info = match.group(1), match.group(2).strip()
+        marker = match.group(1) or match.group(3)
+        info = (match.group(2) or match.group(4) or "").strip()
         if opened is None:
-            opened = (marker, info)
+            opened = (marker, info.split(" ")[0][:_INFO_MAX] if info.isascii() else "")
         elif marker[0] == opened[0][0] and len(marker) >= len(opened[0]) and not info:
             opened = None
     return opened

@@ -11,12 +11,14 @@ from typing import Any, Literal, Protocol
 from dod.bridge.claims import Claim, Claims
 from dod.bridge.commands import Command, command_in, id_card
 from dod.bridge.conversations import Conversations, key_of
+from dod.bridge.endings import insist
 from dod.bridge.lanes import Lanes, Place
 from dod.bridge.leftovers import close, young
 from dod.bridge.limits import Refusals, may_ask
 from dod.bridge.pacing import Pace
 from dod.bridge.replies import reply
-from dod.bridge.turn import Reason, Serving, Turn
+from dod.bridge.serving import Serving
+from dod.bridge.turn import Reason, Turn
 from dod.config.spec import Config
 from dod.messages import ConversationKey, Message
 from dod.ports import Store
@@ -61,6 +63,9 @@ class Reception:
         self._conversations = Conversations(store)
         self._refusals = Refusals()
         self._turns: set[Turn] = set()
+        self.insisting: set[asyncio.Task[None]] = set()  # cards that do not take their end yet
+        self._stopped: dict[ConversationKey, int] = {}  # what was said before is to be stopped
+        self._tongues: dict[str, Tongue] = {}  # in which language a person spoke last
         self._leftovers: list[tuple[asyncio.Event, asyncio.Task[None]]] = []
         self._answered = 0
         self._failed = 0
@@ -72,10 +77,16 @@ class Reception:
         serving, command = self._serving(), command_in(message.text)
         self.corp_id = message.corp_id or self.corp_id
         key = key_of(client_id, message, serving.spec.conversation)
-        place = None if command in {"stop", "help", "id"} else self.lanes.enter(key)
+        place, running = None, False
+        if command in {"stop", "new"}:
+            running = self._stop(key)
+        if command not in {"stop", "help", "id"}:
+            place = self.lanes.enter(key, light=command == "new")
         with serving:  # in use from here: the task below begins before anybody sees it unused
             claim = await claims.take(message)
             if claim is not None:
+                if command == "stop" and not running:
+                    command = "stop_nothing"
                 work = self._take_in(claim, key, place, command, serving)
                 self.spawn(work, f"turn {message.id}")
             elif place is not None:
@@ -107,8 +118,7 @@ class Reception:
                     if refusal:
                         await self._say(serving, message, refusal)
                 elif command is not None:
-                    await claim.done()
-                    await self._obey(command, message, key, place, serving)
+                    await self._obey(command, claim, key, place, serving)
                 elif place is not None:
                     await self._take_turn(claim, place, serving)
         except Exception:
@@ -132,7 +142,8 @@ class Reception:
             return
         try:
             with serving:
-                await close(claim, serving, self._tongue(claim.message))
+                if not await close(claim, serving, self._tongue(claim.message)):
+                    self._insist(claim, serving)
         except Exception:
             log.exception("bot=%s leftover msg=%s failed", serving.spec.name, claim.message.id)
         finally:
@@ -149,10 +160,14 @@ class Reception:
             tongue=self._tongue(claim.message),
         )
         self._turns.add(turn)
+        if place.serial < self._stopped.get(place.key, -1):
+            turn.give_up("stopped")
         try:
             outcome = await turn.run()
         finally:
             self._turns.discard(turn)
+        if turn.unsettled:
+            self._insist(claim, serving)
         if outcome in {"answered", "empty", "stopped", "paused"}:
             self._answered += 1
         elif outcome == "failed":
@@ -177,33 +192,46 @@ class Reception:
     async def _obey(
         self,
         command: Command,
-        message: Message,
+        claim: Claim,
         key: ConversationKey,
         place: Place | None,
         serving: Serving,
     ) -> None:
-        language = self._tongue(message)
-        if command == "stop":
-            if not self._stop(key):
-                await self._say(serving, message, say("nothing_to_stop", language))
-        elif command == "new":
-            self._stop(key)
+        """Commands may be obeyed twice but not lost, so they are done when they are done."""
+        message, language = claim.message, self._tongue(claim.message)
+        if command == "new":
             if place is not None:
                 await place.wait()
             await self._conversations.forget(key)
-            await self._say(serving, message, say("new_conversation", language))
-        elif command == "id":
-            await self._say(serving, message, id_card(message, language))
-        else:
-            await self._say(serving, message, say("help", language))
+        await claim.done()
+        sentence = {
+            "new": say("new_conversation", language),
+            "stop": "",  # the card says it
+            "stop_nothing": say("nothing_to_stop", language),
+            "id": id_card(message, language),
+            "help": say("help", language),
+        }[command]
+        if sentence:
+            await self._say(serving, message, sentence)
+
+    def _insist(self, claim: Claim, serving: Serving) -> None:
+        """Go on trying to end a card, beside everything else."""
+
+        async def work() -> None:
+            with serving:
+                await insist(claim, serving)
+
+        task = asyncio.create_task(work(), name=f"end {claim.message.id}")
+        self.insisting.add(task)
+        task.add_done_callback(self.insisting.discard)
 
     # -- all messages
 
     def _stop(self, key: ConversationKey) -> bool:
-        """Stop a person's answers, running or waiting; False if there are none."""
-        turns = [turn for turn in self._turns if turn.place.key == key]
-        _give_up(turns, "stopped")
-        return bool(turns)
+        """Stop what a person has asked so far, running or waiting; False if there is nothing."""
+        self._stopped[key] = self.lanes.now()
+        _give_up([turn for turn in self._turns if turn.place.key == key], "stopped")
+        return self.lanes.busy(key)
 
     def give_up_waiting(self) -> None:
         """Shutting down: nobody's turn begins any more."""
@@ -244,7 +272,16 @@ class Reception:
     # -- small things
 
     def _tongue(self, message: Message) -> Tongue:
-        return tongue(self._config().language, message.text)
+        """A command has no language of its own: it is answered in the one spoken last."""
+        language, person = self._config().language, message.sender.key
+        if language != "auto" or not command_in(message.text):
+            spoken = tongue(language, message.text)
+            if len(self._tongues) > 10_000:
+                self._tongues.clear()
+            if message.text.strip():
+                self._tongues[person] = spoken
+            return spoken
+        return self._tongues.get(person, tongue(language, message.text))
 
     def _pace(self, message: Message, serving: Serving) -> Pace | Literal["webhook"]:
         if serving.spec.card_updates != "auto":

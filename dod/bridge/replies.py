@@ -1,5 +1,6 @@
 """Answers without a card: Markdown messages by webhook or robot API."""
 
+import asyncio
 import logging
 
 from dod.bridge.markdown import cut
@@ -9,11 +10,28 @@ from dod.ports import Channel
 
 log = logging.getLogger(__name__)
 
+RETRIES = (1.0, 3.0, 10.0)  # seconds between tries, while nothing can have been sent
 
-async def reply(channel: Channel, bot: str, message: Message, text: str) -> None:
-    """Send ``text`` as Markdown messages; what cannot be sent is in the log."""
-    try:
-        for part in cut(text):
+
+async def reply(channel: Channel, bot: str, message: Message, text: str) -> bool:
+    """Send ``text`` as Markdown messages. False if none of it can have arrived; logged then."""
+    sent = False
+    for part in cut(text):
+        if not await _send(channel, bot, message, part):
+            return sent
+        sent = True
+    return True
+
+
+async def _send(channel: Channel, bot: str, message: Message, part: str) -> bool:
+    for delay in (*RETRIES, None):
+        try:
             await channel.reply(message, part)
-    except DingTalkError as error:
-        log.error("bot=%s reply not delivered: %s", bot, error)  # noqa: TRY400  # no traceback: it is DingTalk's answer that matters
+        except DingTalkError as error:
+            if delay is None or not (error.retry and error.not_done):
+                log.error("bot=%s reply not delivered: %s", bot, error)  # noqa: TRY400  # DingTalk's answer says it
+                return not error.not_done
+            await asyncio.sleep(delay)
+        else:
+            return True
+    return False

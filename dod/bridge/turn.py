@@ -6,21 +6,30 @@ A turn holds the spec, app and channel it began with, whatever is saved meanwhil
 import asyncio
 import contextlib
 import logging
-from dataclasses import dataclass, field
-from typing import Any, Literal, Self
+from dataclasses import dataclass
+from typing import Any, Literal
 
 from dod.bridge.claims import Claim
 from dod.bridge.conversations import Conversations, user_of
+from dod.bridge.endings import card_writer, finish
 from dod.bridge.inputs import render_inputs
 from dod.bridge.lanes import Place
-from dod.bridge.markdown import hide_thinking
+from dod.bridge.markdown import hide_thinking, joined
 from dod.bridge.pacing import Pace
 from dod.bridge.replies import reply
+from dod.bridge.serving import Serving
 from dod.bridge.typewriter import Typewriter
-from dod.config.spec import BotSpec
 from dod.errors import AnswerCut, DodError
-from dod.messages import Finished, Message, Question, Started, TextDelta, TextReplaced, digest
-from dod.ports import App, Channel
+from dod.messages import (
+    Finished,
+    Message,
+    Question,
+    Started,
+    TextDelta,
+    TextReplaced,
+    digest,
+    sound,
+)
 from dod.texts import Tongue, say
 
 log = logging.getLogger(__name__)
@@ -30,32 +39,6 @@ Reason = Literal["stopped", "shutting_down"]
 
 TELL_PLACE_AFTER = 3.0  # seconds in the queue
 STOP_GRACE = 2.0  # seconds for Dify to end a stopped answer by itself (dify-api §3: about 0.3)
-
-
-@dataclass(eq=False, slots=True)
-class Serving:
-    """What a turn begins with and keeps. ``with serving``: it is in use."""
-
-    spec: BotSpec
-    app: App
-    channel: Channel
-    _users: int = 0
-    _idle: asyncio.Event = field(default_factory=asyncio.Event)
-
-    def __enter__(self) -> Self:
-        self._users += 1
-        self._idle.clear()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._users -= 1
-        if not self._users:
-            self._idle.set()
-
-    async def unused(self) -> None:
-        """Wait until nothing uses it; what is received later gets another one."""
-        while self._users:
-            await self._idle.wait()
 
 
 @dataclass(slots=True)
@@ -91,7 +74,16 @@ class Turn:
         self._answer = Answer()
         self._guid = digest(claim.client_id, claim.message.id, "final")
         on_card = serving.spec.handler == "DifyAiCardBotHandler" and pace != "webhook"
-        self._writer = self._typewriter("final" if pace == "webhook" else pace) if on_card else None
+        # A card that an earlier process opened must be ended, whatever has been saved meanwhile.
+        if on_card or claim.cards:
+            claim.style = claim.style or serving.spec.card_style
+            pace = "final" if pace == "webhook" else pace
+            self._writer: Typewriter | None = card_writer(
+                claim, serving.channel, pace, source=lambda: self._rendered(complete=False)
+            )
+        else:
+            self._writer = None
+        self.unsettled = False  # a card is still open: see ``endings.insist``
 
     @property
     def message(self) -> Message:
@@ -107,13 +99,18 @@ class Turn:
         started = asyncio.get_running_loop().time()
         if not await self.claim.fresh():
             return "dropped"
-        if not await self._wait_for_place():
-            return await self._end_unasked()
-        await self.claim.asked(cards=0 if self._writer is None else 1)
-        if self._writer is not None:
-            self._writer.begin()
-        await self._listen_until_given_up()
-        outcome, text = self._verdict()
+        try:
+            if not await self._wait_for_place():
+                return await self._end_unasked()
+            await self.claim.asked(cards=0 if self._writer is None else 1)
+            if self._writer is not None:
+                self._writer.begin()
+            await self._listen_until_given_up()
+            outcome, text = self._verdict()
+        except Exception:  # the rim of one answer: its card must not spin
+            log.exception("bot=%s msg=%s failed", self.serving.spec.name, self.message.id)
+            reason = say("internal", self.tongue)
+            outcome, text = "failed", say("failed", self.tongue, reason=reason)
         await self._deliver(text, failed=outcome == "failed")
         self._log(outcome, started)
         return outcome
@@ -166,9 +163,12 @@ class Turn:
         listening = asyncio.create_task(self._listen(), name=f"listen {self.message.id}")
         await self._first_of(listening, None)
         if not listening.done():
-            await self._stop_dify()
-            await asyncio.wait({listening}, timeout=STOP_GRACE if self._answer.task_id else 0)
+            stopping = asyncio.create_task(self._stop_dify(), name=f"stop {self.message.id}")
+            leaving = self._given_up.result() == "shutting_down"
+            grace = STOP_GRACE / 2 if leaving else STOP_GRACE  # time is left for the card
+            await asyncio.wait({listening}, timeout=grace if self._answer.task_id else 0)
             listening.cancel()
+            stopping.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await listening
 
@@ -207,17 +207,17 @@ class Turn:
         if not self._answer.task_id:
             return
         try:
-            async with asyncio.timeout(STOP_GRACE):
-                await self.serving.app.stop(self._answer.task_id, user_of(self.place.key))
-        except (DodError, TimeoutError) as error:
+            await self.serving.app.stop(self._answer.task_id, user_of(self.place.key))
+        except DodError as error:
             log.info("bot=%s Dify was not stopped: %s", self.serving.spec.name, error)
 
     def _show(self) -> None:
         if self._writer is not None:
-            self._writer.show(self._rendered(complete=False))
+            self._writer.touch()
 
     def _rendered(self, *, complete: bool) -> str:
-        text = self._answer.text
+        """What is to be shown of the answer so far. Asked once per update, not per event."""
+        text = sound(self._answer.text)
         if not self.serving.spec.show.thinking:
             text = hide_thinking(text, complete=complete)
         return text
@@ -230,48 +230,38 @@ class Turn:
         if self._given_up.done():
             if self._given_up.result() == "shutting_down":
                 return "failed", self._cut_off(text, say("shutting_down", self.tongue))
-            return "stopped", _joined(text, say("stopped", self.tongue))
+            return "stopped", joined(text, say("stopped", self.tongue))
         if answer.error is not None:
             log.warning("bot=%s turn failed: %s", self.serving.spec.name, answer.error)
             return "failed", self._cut_off(text, say(answer.error.key, self.tongue))
         finished = answer.finished or Finished()
         if finished.outcome == "stopped":
-            return "stopped", _joined(text, say("stopped", self.tongue))
+            return "stopped", joined(text, say("stopped", self.tongue))
         if finished.outcome == "paused":
-            return "paused", _joined(text, finished.form, say("paused", self.tongue))
+            return "paused", joined(text, finished.form, say("paused", self.tongue))
         if not text.strip():
             return "empty", say("empty_answer", self.tongue)
         return "answered", text
 
     def _cut_off(self, text: str, reason: str) -> str:
         key = "cut_off" if text.strip() else "failed"
-        return _joined(text, say(key, self.tongue, reason=reason))
+        return joined(text, say(key, self.tongue, reason=reason))
 
     async def _deliver(self, text: str, *, failed: bool) -> None:
         """Leave ``text`` with the person: on the card, or else as a reply. Then it is done."""
         self._answer.chars = len(text)
-        if self._writer is not None:
-            # Both at once: the promise goes to disk while the last update comes back.
-            await asyncio.gather(
-                self.claim.finishing(text, self._guid, failed=failed), self._writer.stop()
-            )
-            if await self._writer.close(text, self._guid, failed=failed):
-                await self.claim.done()
-                return
-        await self.claim.done()  # first: a reply must not be sent twice
-        await self._reply(text)
+        if self._writer is None:
+            await self.claim.done()  # first: a reply must not be sent twice
+            await self._reply(text)
+            return
+        # Both at once: the promise goes to disk while the last update comes back.
+        await asyncio.gather(
+            self.claim.finishing(text, self._guid, failed=failed), self._writer.stop()
+        )
+        self.unsettled = not await finish(self.claim, self._writer, self.serving, self.tongue)
 
     async def _reply(self, text: str) -> None:
         await reply(self.serving.channel, self.serving.spec.name, self.message, text)
-
-    def _typewriter(self, pace: Pace) -> Typewriter:
-        style, channel = self.serving.spec.card_style, self.serving.channel
-        return Typewriter(
-            lambda number: channel.card(self.message, style, number),
-            pace,
-            on_opening=self.claim.opening,
-            on_shown=self.claim.shown,
-        )
 
     def _log(self, outcome: Outcome, started: float) -> None:
         """The canonical line of a turn: no text, no names."""
@@ -287,7 +277,3 @@ class Turn:
             self._answer.chars,
             writer.updates if writer else 0,
         )
-
-
-def _joined(*paragraphs: str) -> str:
-    return "\n\n".join(paragraph for paragraph in paragraphs if paragraph.strip())

@@ -21,16 +21,18 @@ def check(
     stdin: BinaryIO | None = None,
     style: Literal["text", "json"] = "text",
 ) -> int:
-    """Print what is wrong with ``file`` (None: the folder's; ``-``: ``stdin``).
+    """Print what is wrong with ``file`` (None: that of ``folder``; ``-``: ``stdin``).
 
-    Returns the exit code: 0 fine, 1 something is rejected, 2 warnings only.
+    A folder stands for the file that dod would take from it. Returns the exit code: 0 fine,
+    1 something is wrong, 2 warnings only.
     """
     if file is None:
         loaded = load(folder, environ)
     elif file == "-" and stdin:
         loaded = load_text(stdin.read(), environ, folder=folder)
     else:
-        loaded = load_file(Path(file), environ)
+        path = Path(file)
+        loaded = load(path, environ) if path.is_dir() else load_file(path, environ)
     out.write(to_json(loaded) if style == "json" else to_text(loaded))
     return exit_code(loaded)
 
@@ -49,13 +51,36 @@ def to_text(loaded: Loaded) -> str:
 
 
 def summary(loaded: Loaded) -> str:
-    """One line: what is applied and what is not."""
-    if loaded.config is None and not loaded.rejected:
-        return "=> 整个文件未采用，继续用上一份好的配置 · file rejected, last good config stays"
-    applied = conceal(", ".join(loaded.accepted)) or "-"
-    rejected = conceal(", ".join(loaded.rejected)) or "-"
-    keep = "（这些机器人继续用旧配置 · keep their last good config）" if loaded.rejected else ""
-    return f"=> 采用 applied: {applied}; 未采用 rejected: {rejected}{keep}"
+    """One line: what could run with this file. Nothing here knows what a dod runs now."""
+    return "=> {} · {}".format(*_judged(loaded))
+
+
+def _judged(loaded: Loaded) -> tuple[str, str]:
+    good = conceal(", ".join(loaded.accepted))
+    bad = conceal(", ".join(loaded.rejected))
+    if loaded.verdict == "waiting":
+        return "还没有可以检查的内容。", "There is nothing to check yet."
+    if loaded.config is None and bad:
+        return f"不能用：机器人都有错误（{bad}）。", f"Not usable: every bot has errors ({bad})."
+    if loaded.config is None:
+        return (
+            "不能用：先改好上面的错误，才能读出机器人。",
+            "Not usable: no bot can be read before the errors above are corrected.",
+        )
+    if bad:
+        return (
+            f"部分可用：可以运行 {good}；有错误、不能用的是 {bad}。",
+            f"Partly usable: {good} can run; {bad} cannot, because of errors.",
+        )
+    if exit_code(loaded) == REJECTED:
+        return (
+            f"部分可用：机器人都能运行（{good or '-'}），但上面的错误要改。",
+            f"Partly usable: all bots can run ({good or '-'}); the errors above need correcting.",
+        )
+    bots = (f"机器人：{good}", f"bots: {good}") if good else ("还没有机器人", "no bots yet")
+    if loaded.problems:
+        return (f"可以用，只有提醒（{bots[0]}）。", f"Usable, with warnings only ({bots[1]}).")
+    return f"没有问题，可以用（{bots[0]}）。", f"The file is fine ({bots[1]})."
 
 
 def to_json(loaded: Loaded) -> str:

@@ -235,8 +235,9 @@ def not_here(name: str) -> Remark:
             f"{meant}=…",
         )
     return Remark(
-        f".env 里的 {name} 不起作用；请设为容器（进程）的环境变量。",
-        f"{name} has no effect in .env; set it as an environment variable of the container.",
+        f".env 里的 {name} 不起作用；请设为真正的环境变量（在容器里：容器的环境变量）。",
+        f"{name} has no effect in .env; set it as a real environment variable "
+        "(or, in a container, as one of the container).",
     )
 
 

@@ -73,6 +73,10 @@ class Files:
             self._report.warn(source.at(1, 1), warning)
         return source
 
+    def exists(self, path: Path) -> bool:
+        """Whether there is such a file; it belongs to what was looked for."""
+        return self._bytes(path) is not None
+
     def _bytes(self, path: Path) -> bytes | OSError | None:
         if path in self._given:
             return self._given[path]
@@ -149,13 +153,15 @@ def unreadable(file: str, exc: OSError) -> Remark:
     """Why ``file`` could not be read. A container's user is often not the share's."""
     if isinstance(exc, IsADirectoryError):
         return Remark(
-            f"{file} 是一个文件夹，不是文件（挂载时文件不存在，Docker 会自动建一个文件夹）；"
-            "请删掉它，放一个同名的文件。",
-            f"{file} is a folder, not a file (Docker makes one when a mounted file is missing). "
-            "Delete it and put a file of that name there.",
+            f"{file} 是一个文件夹，不是文件；请删掉它，放一个同名的文件。"
+            "（在容器里：单独挂载的文件不存在时，Docker 会自动建一个这样的文件夹。）",
+            f"{file} is a folder, not a file. Delete it and put a file of that name there. (Or, in "
+            "a container: Docker makes such a folder when a file mounted by itself is missing.)",
         )
     reason = exc.strerror or type(exc).__name__
     return Remark(
-        f"读不了 {file}（{reason}）；请检查文件权限，或设置 PUID/PGID 为文件的所有者。",
-        f"{file} cannot be read ({reason}). Check its permissions, or set PUID/PGID to its owner.",
+        f"读不了 {file}（{reason}）；请检查文件权限"
+        "（在容器里也可以把 PUID/PGID 设为文件的所有者）。",
+        f"{file} cannot be read ({reason}). Check its permissions "
+        "(or, in a container, set PUID/PGID to its owner).",
     )

@@ -15,9 +15,9 @@ from dod.config.document import Entry, Mapping, Node, Scalar, Sequence, parse
 from dod.config.environment import Environment, read_dotenv, read_environment, together
 from dod.config.files import Files, too_large, unreadable
 from dod.config.masking import Mask
-from dod.config.problems import Problem, Report
+from dod.config.problems import Problem, Report, nearest
 from dod.config.rules import check
-from dod.config.schema import key_names
+from dod.config.schema import key_names, properties
 from dod.config.source import GARBLED, Place, Remark, Source
 from dod.config.spec import Config, Language
 from dod.config.tags import RUN_SECRETS, Tags
@@ -125,7 +125,7 @@ class _Load:
             return self._nothing(source, EMPTY)
         if parsed.root is None:
             return self._end("rejected")
-        root = tags.resolve(parsed.root, (self._folder / self._shown,))
+        root = tags.resolve_file(parsed.root, (self._folder / self._shown,))
         loaded = self._read(root, sound=parsed.sound)
         if loaded.config:
             logs.hide(*self._secrets, *tags.values)
@@ -136,15 +136,24 @@ class _Load:
             source = self._files.read(path)
             if source is not None:
                 self._shown = path.name
+                self._warn_of_ignored(path.name, paths)
                 return source
         return None
+
+    def _warn_of_ignored(self, taken: str, paths: list[Path]) -> None:
+        for path in paths:
+            if path.name != taken and self._files.exists(path):
+                self._report.warn(Source(path.name, "").at(1, 1), ignored(path.name, taken))
 
     def _absent(self, paths: list[Path]) -> Remark:
         try:
             there = self._folder.is_dir()
         except OSError as exc:
             return unreadable(str(self._folder), exc)
-        return no_file(paths[0].name) if there else NO_FOLDER
+        if not there:
+            return NO_FOLDER
+        name = paths[0].name
+        return no_file(name) if name in NAMES else no_such_file(name)
 
     def _nothing(self, source: Source, remark: Remark) -> Loaded:
         self._report.error(source.at(1, 1), remark)
@@ -211,7 +220,13 @@ class _Load:
         entry = root.entries.get("bots")
         if not entry:
             first = next(iter(root.entries.values()), None)
-            self._report.error(first.key if first else root.place, NO_BOTS)
+            known = properties("top")
+            # ``bot:`` has been explained as what it is.
+            if not any(
+                key not in known and nearest(key.lower(), list(known)) == "bots"
+                for key in root.entries
+            ):
+                self._report.error(first.key if first else root.place, NO_BOTS)
             return None
         node = entry.node
         if isinstance(node, Sequence):
@@ -262,12 +277,13 @@ def _misshapen(entry: Entry, empty: Remark, shape: Remark) -> list[tuple[Place, 
 
 # -- the sentences
 EMPTY = Remark(
-    "文件是空的（可能正在保存）；保留上一份配置。",
-    "The file is empty; keeping the last good configuration.",
+    "文件是空的（可能正在保存）；请在里面写上 bots。",
+    "The file is empty (perhaps it is being saved); write your bots into it.",
 )
 NO_FOLDER = Remark(
-    "配置文件夹还不存在；请把它建好（或挂载到容器），里面放一个 bots.yaml。",
-    "The configuration folder does not exist; create or mount it and put a bots.yaml there.",
+    "配置文件夹还不存在；请把它建好（在容器里运行时：挂载进来），里面放一个 bots.yaml。",
+    "The configuration folder does not exist; create it (or, in a container, mount it) and put a "
+    "bots.yaml there.",
 )
 NO_ROOT = Remark(
     "文件最外层应该是“bots:”，下面列出机器人。",
@@ -305,8 +321,21 @@ NO_BOT_YET = Remark(
 )
 
 
+def ignored(name: str, taken: str) -> Remark:
+    return Remark(
+        f"{name} 被忽略了：配置文件夹里有 {taken}，以它为准。不需要 {name} 就删掉它。",
+        f"{name} is ignored because there is a {taken}, which counts. Delete {name} if you do not "
+        "need it.",
+    )
+
+
+def no_such_file(name: str) -> Remark:
+    return Remark(f"找不到文件 {name}。", f"There is no file {name}.")
+
+
 def no_file(name: str) -> Remark:
     return Remark(
-        f"配置文件夹里还没有 {name}；把它放进去，几秒内就会生效。",
-        f"There is no {name} in the configuration folder yet; put one there, it applies at once.",
+        f"配置文件夹里还没有 {name}；把它放进去，dod 运行时几秒内就会生效。",
+        f"There is no {name} in the configuration folder yet; put one there, and a running dod "
+        "takes it within seconds.",
     )

@@ -5,6 +5,7 @@ after the line that shows it has been complained about.
 """
 
 import difflib
+import re
 import unicodedata
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -50,13 +51,15 @@ class Problem:
         """Several lines for a terminal: place, source line, caret, both sentences, the fix."""
         head = "错误 ERROR" if self.severity == "error" else "提醒 WARN"
         whose = f"  [机器人 bot {self.bot}]" if self.bot else ""
-        lines = [
-            f"{head} {self.file}:{self.line}:{self.column}{whose}",
-            f"{self.line:5} | {self.source_line}",
-            f"      | {_blank(self.source_line[: self.caret])}^",
-            f"  {self.zh}",
-            f"  {self.en}",
-        ]
+        # There is no line to show of a file that is missing, empty or unreadable.
+        place = f"{self.file}:{self.line}:{self.column}" if self.source_line else self.file
+        lines = [f"{head} {place}{whose}"]
+        if self.source_line:
+            lines += [
+                f"{self.line:5} | {self.source_line}",
+                f"      | {_blank(self.source_line[: self.caret])}^",
+            ]
+        lines += [f"  {self.zh}", f"  {self.en}"]
         if self.fix:
             lines.append(f"  改成 fix: {self.fix}")
         return "\n".join(lines)
@@ -66,6 +69,29 @@ def nearest(word: str, words: list[str], cutoff: float = 0.6) -> str:
     """The word that was probably meant, or nothing."""
     found = difflib.get_close_matches(word[:100], words, 1, cutoff)
     return found[0] if found else ""
+
+
+def very_near(word: str, words: list[str]) -> str:
+    """The word of which ``word`` is all but certainly a slip of the pen, or nothing.
+
+    ``bot1`` is no slip of ``bot2``: numbers tell things apart.
+    """
+    letters = re.sub("[0-9]", "", word)
+    others = [it for it in words if re.sub("[0-9]", "", it) != letters]
+    near = nearest(word, others, 0.85)
+    # Of very short names every two are alike.
+    return near or next((it for it in others if len(it) > 3 and _one_edit(word, it)), "")
+
+
+def _one_edit(one: str, other: str) -> bool:
+    """Whether one character too many, too few or wrong is all that differs."""
+    short, long = sorted((one, other), key=len)
+    if len(long) - len(short) > 1:
+        return False
+    same = next(
+        (i for i, (a, b) in enumerate(zip(short, long, strict=False)) if a != b), len(short)
+    )
+    return short[same + (len(short) == len(long)) :] == long[same + 1 :]
 
 
 def shorten(word: str) -> str:
@@ -125,6 +151,9 @@ class Report:
     def _finish(self, severity: Severity, place: Place, bot: str, remark: Remark) -> Problem:
         line, caret = self.mask.line(place)
         say = self.mask.text
+        fix = remark.fix
+        if place.source.secret:  # a value there may be too short for the mask to know
+            fix = re.sub(r'([:：]\s*)(?!"…")\S.*', r"\1…", fix)
         return Problem(
             severity,
             place.source.file,
@@ -133,7 +162,7 @@ class Report:
             say(bot),
             say(remark.zh),
             say(remark.en),
-            say(remark.fix),
+            say(fix),
             line,
             caret,
         )

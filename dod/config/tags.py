@@ -9,10 +9,10 @@ from collections.abc import Mapping as Environ
 from dataclasses import replace
 from pathlib import Path
 
-from dod.config.document import Entry, Mapping, Node, Scalar, Sequence, parse
+from dod.config.document import Entry, Mapping, Node, Scalar, Sequence, parse, scalars
 from dod.config.files import Files
 from dod.config.masking import looks_secret
-from dod.config.problems import Report, nearest
+from dod.config.problems import Report, nearest, very_near
 from dod.config.source import Remark, Source
 from dod.logs import MASK
 
@@ -35,6 +35,9 @@ class Tags:
         self._run_secrets = run_secrets
         self._secrets: dict[str, Scalar] = {}
         self._secrets_fault: Remark | None = None
+        self._secrets_absent = False
+        self._broken: set[str] = set()  # entries of secrets.yaml that stand where it is wrong
+        self._used: set[str] = set()
         self._included = 0
 
     @property
@@ -49,10 +52,12 @@ class Tags:
         if isinstance(source, Remark):
             self._break(Source("secrets.yaml", ""), source)
         if not isinstance(source, Source):
+            self._secrets_absent = source is None
             return
         parsed = parse(source)
         for place, remark in parsed.remarks:
             self._report.error(place, remark)
+            self._broken.add(_name_on(place.text))
         if not parsed.sound:
             self._secrets_fault = SECRETS_BROKEN
         if parsed.root is None:
@@ -78,6 +83,11 @@ class Tags:
             self._report.error(entry.key, secret_empty(name))
         elif not isinstance(node.value, str):
             self._report.error(node.place, secret_number(name))
+
+    def resolve_file(self, root: Node, chain: tuple[Path, ...]) -> Node:
+        """As ``resolve``, for all that is in one file."""
+        self._used |= {it.text.strip() for it in scalars(root) if it.tag == "!secret"}
+        return self.resolve(root, chain)
 
     def resolve(self, node: Node, chain: tuple[Path, ...]) -> Node:
         """``node`` without tags. ``chain``: the files it came through, for cycles and depth."""
@@ -110,6 +120,8 @@ class Tags:
     def _secret(self, node: Scalar, name: str) -> Node:
         if not name:
             return _fault(node, wants_word("!secret"))
+        if name in self._broken:
+            return _fault(node, SECRETS_BROKEN)
         if found := self._secrets.get(name):
             if isinstance(found.value, str) and found.value:
                 return replace(node, value=found.value)
@@ -123,7 +135,15 @@ class Tags:
                 value = source.text.removesuffix("\n")
                 self._report.mask.learn(value)
                 return replace(node, value=value) if value else _fault(node, secret_unusable(name))
-        return _fault(node, self._secrets_fault or no_secret(name, list(self._secrets)))
+        return _fault(node, self._secrets_fault or self._no_secret(name))
+
+    def _no_secret(self, name: str) -> Remark:
+        if looks_secret(name) or not _NAME.fullmatch(name):
+            return NOT_A_SECRETS_NAME
+        if self._secrets_absent:
+            return no_secrets_file(name)
+        # Another bot's secret must never be proposed, however alike the names are.
+        return no_secret(name, [it for it in self._secrets if it not in self._used])
 
     def _variable(self, node: Scalar, words: str) -> Node:
         name, _, default = words.partition(" ")
@@ -161,7 +181,13 @@ class Tags:
             return _fault(node, broken(source.file))
         if parsed.root is None:
             return _fault(node, empty(source.file))
-        return self.resolve(parsed.root, (*chain, path))
+        return self.resolve_file(parsed.root, (*chain, path))
+
+
+def _name_on(line: str) -> str:
+    """The name that ``line`` of secrets.yaml begins with."""
+    match = re.match(r"\s*[\"']?([\w.-]+)", line)
+    return match[1] if match else ""
 
 
 def _fault(node: Scalar, remark: Remark) -> Scalar:
@@ -208,18 +234,30 @@ def wants_word(tag: str) -> Remark:
     )
 
 
-def no_secret(name: str, names: list[str]) -> Remark:
-    if looks_secret(name) or "/" in name or ":" in name or " " in name:
-        return Remark(
-            "!secret 后面要写 secrets.yaml 里的名称，不是密钥本身。",
-            "!secret takes the name of an entry of secrets.yaml, not the secret itself.",
-            EXAMPLES["!secret"],
-        )
-    meant = nearest(name, names)
+NOT_A_SECRETS_NAME = Remark(
+    "!secret 后面要写 secrets.yaml 里的名称，不是密钥本身。",
+    "!secret takes the name of an entry of secrets.yaml, not the secret itself.",
+    EXAMPLES["!secret"],
+)
+
+
+def no_secrets_file(name: str) -> Remark:
+    return Remark(
+        f"“!secret {name}” 要从 secrets.yaml 取值，但配置文件夹里没有 secrets.yaml。",
+        f"'!secret {name}' takes its value from secrets.yaml, and there is no such file here.",
+        f'新建 secrets.yaml，写 · create secrets.yaml with: {name}: "…"',
+    )
+
+
+def no_secret(name: str, free: list[str]) -> Remark:
+    """``free``: the entries that nothing refers to."""
+    meant = very_near(name, free)
     return Remark(
         f"secrets.yaml 里没有 “{name}”。",
         f"secrets.yaml has no entry '{name}'.",
-        f"!secret {meant}" if meant else "",
+        f"!secret {meant}"
+        if meant
+        else f'在 secrets.yaml 里加一行 · add to secrets.yaml: {name}: "…"',
     )
 
 

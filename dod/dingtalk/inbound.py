@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 from dod.dingtalk.frames import Frame, seconds, words
-from dod.messages import Chat, Message, Person
+from dod.messages import Chat, Message, Person, sound
 
 
 def message(frame: Frame) -> Message | None:
@@ -26,7 +26,7 @@ def message(frame: Frame) -> Message | None:
         id=message_id,
         chat=chat,
         sender=sender,
-        text=_text(data).strip(),  # a space stays where "@bot" was cut off
+        text=sound(_text(data)).strip(),  # a space stays where "@bot" was cut off
         kind=words(data.get("msgtype")) or "text",
         created_at=seconds(data.get("createAt")),
         received_at=frame.time,

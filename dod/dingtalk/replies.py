@@ -30,7 +30,8 @@ async def send(api: Api, message: Message, text: str, push: Callable[[str], None
         try:
             await _by_webhook(api, message, text, push)
         except DingTalkError as error:
-            if not surely_not_done(error):
+            error.not_done = surely_not_done(error)
+            if not error.not_done:
                 raise
             refusal = error
             log.debug("webhook refused, trying the robot: %s", error)
@@ -38,7 +39,11 @@ async def send(api: Api, message: Message, text: str, push: Callable[[str], None
             return
     if message.chat.kind == "single" and not message.sender.staff_id:
         raise refusal or Undeliverable("no webhook, and no staffId to send to")
-    await _by_robot(api, message, text)
+    try:
+        await _by_robot(api, message, text)
+    except DingTalkError as error:
+        error.not_done = surely_not_done(error)
+        raise
 
 
 async def tell(api: Api, staff_ids: Sequence[str], text: str, corp_id: str) -> None:

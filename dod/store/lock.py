@@ -74,11 +74,15 @@ class DataLock:
 
 
 def _open(path: Path) -> int:
-    with suppress(PermissionError):
+    try:
         path.parent.mkdir(parents=True, exist_ok=True)
         return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    # Another user's file, or a read-only folder: flock needs no right to write.
-    return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except PermissionError as denied:
+        try:
+            # Another user's file, or a read-only folder: flock needs no right to write.
+            return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            raise denied from None  # that it is not there is not what is wrong
 
 
 def _read(descriptor: int) -> str:

@@ -22,6 +22,15 @@ from dod.sim.dingtalk.world import SimCard, SimChat, SimMessage, SimPerson, SimR
 ROOT = Path(__file__).resolve().parents[2]
 TEMPLATE = "office-template.schema"
 
+# A user namespace of its own in which nobody may have an inotify instance.
+NO_INOTIFY = (
+    "unshare",
+    "-r",
+    "sh",
+    "-c",
+    'echo 0 > /proc/sys/user/max_inotify_instances && exec "$0" "$@"',
+)
+
 
 def free_port() -> int:
     with socket.socket() as probe:
@@ -57,7 +66,9 @@ class Rig:
         env: dict[str, str] | None = None,
         kinds: dict[str, str] | None = None,
         switches: Switches | None = None,
+        launcher: Sequence[str] = (),
     ) -> None:
+        """``launcher``: words before the command, e.g. ``NO_INOTIFY``."""
         self.folder = folder
         self.bots = bots
         self.web_port = free_port()
@@ -66,6 +77,7 @@ class Rig:
         self._env = env or {}
         self._kinds = kinds or {}
         self._switches = switches
+        self._launcher = launcher
         self._background = Background()
         self._process: subprocess.Popen[bytes] | None = None
         self.log = folder / "dod.log"
@@ -76,16 +88,20 @@ class Rig:
         self.dify = self._background.start(SimDify())
         self.dingtalk.add_template(TEMPLATE)
         for entry in self.bots:
-            self.dingtalk.add_app(
-                str(entry["dingtalk_app_client_id"]), str(entry["dingtalk_app_client_secret"])
-            )
-            default = {"chatbot": "chat"}.get(str(entry["dify_app_type"]), entry["dify_app_type"])
-            kind = self._kinds.get(str(entry["name"]), default)
-            self.dify.add_app(str(entry["dify_app_api_key"]), kind)  # type: ignore[arg-type]
-        (self.folder / "config").mkdir(parents=True, exist_ok=True)
+            self.add_apps(entry)
+        self.config.mkdir(parents=True, exist_ok=True)
         self.write({**self._top, "bots": list(self.bots)})
         self.start()
         return self
+
+    def add_apps(self, entry: dict[str, object]) -> None:
+        """Give both neighbours the apps of a bot."""
+        self.dingtalk.add_app(
+            str(entry["dingtalk_app_client_id"]), str(entry["dingtalk_app_client_secret"])
+        )
+        default = {"chatbot": "chat"}.get(str(entry["dify_app_type"]), entry["dify_app_type"])
+        kind = self._kinds.get(str(entry["name"]), default)
+        self.dify.add_app(str(entry["dify_app_api_key"]), kind)  # type: ignore[arg-type]
 
     def __exit__(self, *_: object) -> None:
         try:
@@ -100,15 +116,26 @@ class Rig:
 
     # -- dod
 
+    @property
+    def config(self) -> Path:
+        return self.folder / "config"
+
+    @property
+    def file(self) -> Path:
+        return self.config / "bots.yaml"
+
     def write(self, config: dict[str, object]) -> None:
         """JSON is YAML."""
-        text = json.dumps(config, ensure_ascii=False, indent=1)
-        (self.folder / "config" / "bots.yaml").write_text(text, "utf-8")
+        self.file.write_text(json.dumps(config, ensure_ascii=False, indent=1), "utf-8")
+
+    def save(self, *bots: dict[str, object]) -> None:
+        """Write these bots, by default those of the start, under the same top level."""
+        self.write({**self._top, "bots": list(bots or self.bots)})
 
     def start(self, *, wait: bool = True) -> None:
         environment = {
             **{key: value for key, value in os.environ.items() if "proxy" not in key.lower()},
-            "DOD_CONFIG_DIR": str(self.folder / "config"),
+            "DOD_CONFIG_DIR": str(self.config),
             "DOD_DATA_DIR": str(self.folder / "data"),
             "DOD_WEB_LISTEN": f"127.0.0.1:{self.web_port}",
             "DOD_POLL_SECONDS": "0.5",
@@ -119,7 +146,10 @@ class Rig:
         }
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "dod", "run"], cwd=ROOT, env=environment, stderr=log
+                [*self._launcher, sys.executable, "-m", "dod", "run"],
+                cwd=ROOT,
+                env=environment,
+                stderr=log,
             )
         if wait:
             self.until(self.connected, "every bot connected")
@@ -141,6 +171,36 @@ class Rig:
         with urllib.request.urlopen(url, timeout=5) as answer:
             told: dict[str, Any] = json.load(answer)
             return told
+
+    def of(self, name: str) -> dict[str, Any]:
+        """What ``/api/status`` says of one bot; empty if nothing."""
+        return next((bot for bot in self.status()["bots"] if bot["name"] == name), {})
+
+    def generations(self) -> dict[str, int]:
+        return {bot["name"]: bot["generation"] for bot in self.status()["bots"]}
+
+    def opened(self) -> dict[str, int]:
+        """Client id → websockets since the simulator began, as DingTalk counts them."""
+        return dict(self.dingtalk.connections_opened)
+
+    def loads(self, number: int, seconds: float = 20) -> dict[str, Any]:
+        """What the status says of the configuration, once it was loaded ``number`` times."""
+        self.until(lambda: self.status()["config"]["loads"] >= number, f"load {number}", seconds)
+        told: dict[str, Any] = self.status()["config"]
+        assert told["loads"] == number
+        return told
+
+    def reloads(self) -> list[str]:
+        """What became of each bot, by load: the log's canonical lines, without the time."""
+        lines = self.printed().splitlines()
+        return [line.split(": ", 1)[1] for line in lines if "dod.reloader: reload " in line]
+
+    def notice(self) -> str:
+        """``bots.status.txt`` as Notepad shows it."""
+        try:
+            return (self.config / "bots.status.txt").read_text("utf-8-sig")
+        except FileNotFoundError:
+            return ""
 
     def get(self, path: str) -> int:
         try:
@@ -188,6 +248,13 @@ class Rig:
             assert self._process is None or self._process.poll() is None, self.printed()
             time.sleep(0.02)
         return value
+
+    def stays(self, condition: Callable[[], Any], what: str, seconds: float) -> None:
+        """The opposite of ``until``: it must be true all the time."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            assert condition(), f"no longer: {what}\n{self.printed()}"
+            time.sleep(0.05)
 
     def cards(self, chat: SimChat) -> list[SimCard]:
         return [shown for shown in self.dingtalk.shown(chat) if isinstance(shown, SimCard)]

@@ -1,5 +1,6 @@
 """``dod run`` when a neighbour fails, and when the process ends."""
 
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -227,7 +228,7 @@ def test_waiting_for_a_file_says_where_to_put_what(tmp_path: Path, content: str 
         good = file.read_text("utf-8")
         if content is None:
             file.unlink()
-            file.parent.rmdir()
+            shutil.rmtree(file.parent)
         else:
             file.write_text(content, "utf-8")
         rig.start(wait=False)

@@ -1,0 +1,34 @@
+"""The spec, app and channel that serve new messages; who began with them keeps them."""
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Self
+
+from dod.config.spec import BotSpec
+from dod.ports import App, Channel
+
+
+@dataclass(eq=False, slots=True)
+class Serving:
+    """What a turn begins with and keeps. ``with serving``: it is in use."""
+
+    spec: BotSpec
+    app: App
+    channel: Channel
+    _users: int = 0
+    _idle: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __enter__(self) -> Self:
+        self._users += 1
+        self._idle.clear()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._users -= 1
+        if not self._users:
+            self._idle.set()
+
+    async def unused(self) -> None:
+        """Wait until nothing uses it; what is received later gets another one."""
+        while self._users:
+            await self._idle.wait()
