@@ -10,6 +10,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -21,6 +22,7 @@ import pytest
 from dod.errors import StoreError
 from dod.ports import Json
 from dod.store import damage, records, rows
+from dod.store import disk as disk_module
 from dod.store.disk import DiskStore
 
 T = TypeVar("T")
@@ -467,3 +469,29 @@ def test_a_disk_that_hangs_holds_up_neither_start_nor_stop(
     release.set()
     assert store.close(timeout=10)
     assert store.trouble is None
+
+
+def test_a_disk_that_hangs_while_running_is_said(tmp_path: Path) -> None:
+    store = DiskStore.open(tmp_path / "store")
+    gate = threading.Event()
+    try:
+        assert store.trouble is None
+        done = store._thread.post(lambda: _wait(gate))
+        deadline = time.monotonic() + 10
+        while store._thread.busy_for <= 0:
+            assert time.monotonic() < deadline
+            time.sleep(0.001)
+        disk_module.HANGS, usual = -1.0, disk_module.HANGS
+        try:
+            assert "does not answer" in str(store.trouble)
+        finally:
+            disk_module.HANGS = usual
+        gate.set()
+        assert done.wait(10)
+    finally:
+        gate.set()
+        store.close()
+
+
+def _wait(gate: threading.Event) -> None:
+    gate.wait(30)

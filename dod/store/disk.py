@@ -18,6 +18,8 @@ from dod.store.thread import StoreThread
 
 log = logging.getLogger(__name__)
 
+HANGS = 10.0  # seconds; SQLite itself gives up on a lock after five
+
 
 class DiskStore:
     """Text keys, JSON objects. ``meta/version`` is the store's own key.
@@ -57,7 +59,7 @@ class DiskStore:
     @property
     def trouble(self) -> str | None:
         """One English sentence for the status page; None when all is fine. Thread: any."""
-        if not self._opened.is_set():
+        if not self._opened.is_set() or self._thread.busy_for > HANGS:
             return f"The store in {self._path} does not answer."
         return self._broken or self._notice or None
 

@@ -7,6 +7,7 @@ a disk that hangs (a dead NFS server) must not keep the process from ending.
 import asyncio
 import queue
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, TypeVar
@@ -28,6 +29,7 @@ class StoreThread:
         self._calls: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._door = threading.Lock()  # nothing is queued behind the end
         self._open = True
+        self._busy_since: float | None = None
         self._thread = threading.Thread(target=self._work, name="store", daemon=True)
 
     def start(self) -> None:
@@ -78,6 +80,12 @@ class StoreThread:
         return not self._thread.is_alive()
 
     @property
+    def busy_for(self) -> float:
+        """Seconds that the call under way has taken so far; 0 if there is none. Thread: any."""
+        since = self._busy_since
+        return 0.0 if since is None else time.monotonic() - since
+
+    @property
     def stopped(self) -> bool:
         return not self._open
 
@@ -95,7 +103,9 @@ class StoreThread:
                 continue
             if call is None:
                 return
+            self._busy_since = time.monotonic()
             call()
+            self._busy_since = None
 
 
 def _settle(answer: asyncio.Future[Any], result: object, failure: Exception | None) -> None:
