@@ -168,6 +168,7 @@ class Http:
             self.gate.count(app, api)
             return await self._drop(request) if mishap else _json(body)
         self.gate.count(app, api, str(errcode))
+        await request.release()  # a body left unread would reset the connection
         return _json({"errcode": errcode, "errmsg": errmsg})
 
     def _old_app(self, request: web.BaseRequest, api: Api) -> SimApp | None:
