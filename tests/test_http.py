@@ -1,0 +1,114 @@
+"""Clients of the house, against a real server."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import httpx
+import pytest
+from aiohttp import web
+
+from dod import http
+
+
+class Server:
+    """Counts connections; ``/slow`` answers when told to."""
+
+    def __init__(self) -> None:
+        self.peers: set[object] = set()
+        self.gate = asyncio.Event()
+        self.waiting = 0
+        self.url = ""
+
+    async def answer(self, request: web.Request) -> web.Response:
+        self.peers.add(request.transport.get_extra_info("peername") if request.transport else None)
+        if request.path == "/slow":
+            self.waiting += 1
+            await self.gate.wait()
+        return web.json_response({"path": request.path})
+
+
+@asynccontextmanager
+async def serving() -> AsyncIterator[Server]:
+    server = Server()
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", server.answer)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    server.url = "http://127.0.0.1:{1}".format(*runner.addresses[0])
+    try:
+        yield server
+    finally:
+        await runner.cleanup()
+
+
+def run(scenario: Callable[[Server, httpx.AsyncClient], Awaitable[None]]) -> None:
+    async def scene() -> None:
+        async with serving() as server, http.client(server.url) as client:
+            await scenario(server, client)
+
+    asyncio.run(scene())
+
+
+@pytest.fixture(autouse=True)
+def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("http_proxy", "https_proxy", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+
+
+def test_one_call_at_a_time_stays_on_one_connection() -> None:
+    async def scenario(server: Server, client: httpx.AsyncClient) -> None:
+        for _ in range(10):
+            assert (await client.get("/")).json() == {"path": "/"}
+        assert len(server.peers) == 1
+
+    run(scenario)
+
+
+def test_many_at_once_are_all_answered_and_their_connections_used_again() -> None:
+    async def scenario(server: Server, client: httpx.AsyncClient) -> None:
+        calls = [asyncio.create_task(client.get("/slow")) for _ in range(100)]
+        async with asyncio.timeout(20):
+            while server.waiting < 100:  # noqa: ASYNC110
+                await asyncio.sleep(0.005)
+        server.gate.set()
+        assert {(await call).status_code for call in calls} == {200}
+        assert len(server.peers) == 100
+        await asyncio.gather(*(client.get("/slow") for _ in range(100)))
+        assert len(server.peers) == 100
+
+    run(scenario)
+
+
+def test_a_call_that_fails_or_is_cancelled_leaves_no_place_behind() -> None:
+    async def scenario(server: Server, client: httpx.AsyncClient) -> None:
+        pools = client._transport
+        assert isinstance(pools, http.Pools)
+        with pytest.raises(httpx.ConnectError):
+            await client.get("http://127.0.0.1:1/")
+        call = asyncio.create_task(client.get("/slow"))
+        async with asyncio.timeout(20):
+            while not server.waiting:  # noqa: ASYNC110
+                await asyncio.sleep(0.005)
+        call.cancel()
+        await asyncio.wait({call})
+        async with client.stream("GET", "/") as response:
+            assert response.status_code == 200
+            assert sum(pools._busy) == 1
+        assert sum(pools._busy) == 0
+        server.gate.set()
+
+    run(scenario)
+
+
+def test_a_proxy_of_the_environment_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scene() -> None:
+        async with serving() as proxy:
+            monkeypatch.setenv("HTTP_PROXY", proxy.url)
+            async with http.client("http://dify.invalid/v1") as client:
+                assert (await client.get("/info")).json()["path"].endswith("/info")
+            assert len(proxy.peers) == 1
+
+    asyncio.run(scene())
