@@ -132,8 +132,11 @@ class Reloader:
         return [spec for spec in specs if spec.dingtalk_app_client_id not in taken]
 
     def _keep(self, *, first: bool) -> None:
-        """Nothing of the file can be used: what runs goes on, or starts as it last was."""
-        if first:
+        """Nothing of the file can be used: what runs goes on, or starts as it last was.
+
+        Nothing starts if the process is to end because of it.
+        """
+        if first and self.environment.on_bad_config != "exit":
             revived = self._last_good.revive(None, self._folder, self._environ)
             if revived.config is not None and revived.config.bots:
                 self.config = replace(revived.config, language=revived.language)

@@ -98,10 +98,15 @@ class Demo:
 
 @contextlib.contextmanager
 def running(
-    folder: Path, *more: str, listen: str = "127.0.0.1:0", **environ: str
+    folder: Path,
+    *more: str,
+    listen: str = "127.0.0.1:0",
+    ready: bool = True,
+    out: Path | None = None,
+    **environ: str,
 ) -> Iterator[Demo]:
-    """A demo whose bots are connected; killed in the end if it still runs."""
-    out = folder.with_suffix(".out")
+    """A demo whose bots are connected if ``ready``; killed in the end if it still runs."""
+    out = out or folder.with_suffix(".out")
     with out.open("wb") as file:
         process = subprocess.Popen(
             [sys.executable, "-m", "dod", "demo", "--listen", listen, "--dir", str(folder), *more],
@@ -114,7 +119,8 @@ def running(
     try:
         found = demo.wait(lambda: re.search(r"browser: (http://\S+/)\n", demo.printed()), "address")
         demo.address = found.group(1)
-        demo.wait(demo.ready, "ready bots")
+        if ready:
+            demo.wait(demo.ready, "ready bots")
         yield demo
     finally:
         if process.poll() is None:
@@ -149,6 +155,10 @@ def test_people_ask_in_both_chats_and_term_drains(tmp_path: Path) -> None:
         ]
         assert all(one["delivered"] for one in demo.world()["items"] if one["kind"] == "said")
         assert len(demo.items(demo.chat("助手", "tom"), "card")) == 0  # another person's 1:1 chat
+        demo.say(mine, "lilei", "/help")
+        demo.wait(lambda: demo.items(mine, "reply"), "reply to /help")
+        assert [one["answers"] for one in demo.world()["bots"]] == [1, 1], "/help is no answer"
+        assert "模拟的 Dify 之间" in demo.printed()
 
         demo.say(mine, "lilei", "年假怎么算？")
         demo.wait(lambda: len(demo.items(mine, "card")) == 2, "second card")
@@ -190,6 +200,76 @@ def test_a_file_of_ones_own_is_kept_and_its_bots_exist(tmp_path: Path) -> None:
             assert demo.process.wait(20) == 0
             assert "app-real-secret" not in demo.printed()
     assert "ding-new" in file.read_text("utf-8")
+
+
+def test_what_a_save_does_is_on_the_page(tmp_path: Path) -> None:
+    """The whole file, one bot, and right again: verdict, problem, state and generation."""
+    folder = tmp_path / "demo"
+    with running(folder) as demo:
+        file = folder / "config" / "bots.yaml"
+        fine = file.read_text("utf-8")
+
+        def until(verdict: str, *bots: tuple[str, int]) -> Json:
+            def shown() -> Json | None:
+                status = demo.world()["status"]
+                if not status or status["config"]["verdict"] != verdict:
+                    return None
+                found = [(bot["verdict"], bot["generation"]) for bot in status["bots"]]
+                return dict(status) if found == list(bots) else None
+
+            got: Json = demo.wait(shown, f"{verdict} {bots}")
+            return got
+
+        until("accepted", ("running", 1), ("running", 1))
+        file.write_text(fine.replace("name: 助手", "name：助手"), "utf-8")
+        status = until("rejected", ("running", 1), ("running", 1))
+        assert [one["line"] for one in status["config"]["problems"]] == [9]
+        assert [one["listed"] for one in demo.world()["bots"]] == [True, True]
+        file.write_text(fine.replace("workflow\n", "work flow\n"), "utf-8")
+        status = until("partly", ("running", 1), ("running_old", 1))
+        assert status["bots"][1]["state"] == "connected"
+        assert [one["listed"] for one in demo.world()["bots"]] == [True, True]
+        mine = demo.chat("制度问答", "tom")
+        demo.say(mine, "tom", "Hello")
+        demo.finished(mine)
+        file.write_text(fine + "    max_workers: 3\n", "utf-8")
+        until("accepted", ("running", 1), ("running", 2))
+        file.write_text("bots: [", "utf-8")
+        until("rejected", ("running", 1), ("running", 2))
+    # Now dod starts with what it kept, and the simulated world must know those bots.
+    with running(folder, out=tmp_path / "again.out") as demo:
+        status = until("rejected", ("running_old", 1), ("running_old", 1))
+        assert [bot["state"] for bot in status["bots"]] == ["connected", "connected"]
+
+
+def test_the_second_demo_on_a_folder_says_so(tmp_path: Path) -> None:
+    folder = tmp_path / "demo"
+    with running(folder) as first:
+        with running(folder, ready=False, out=tmp_path / "second.out") as second:
+            child = re.findall(r"dod_pid=(\d+)", _processes(first.process.pid))[0]
+            assert f"another dod (pid {child} on" in second.printed()
+            second.wait(lambda: second.world()["status"], "status")
+            assert "no bots run here" in second.world()["status"]["store"]
+        assert first.ready()
+
+
+def test_the_death_of_the_demo_ends_its_dod(tmp_path: Path) -> None:
+    folder = tmp_path / "demo"
+    with running(folder) as demo:
+        assert Folder(folder).holder()
+        demo.process.kill()
+        demo.process.wait(10)
+        deadline = time.monotonic() + 20
+        while Folder(folder).holder():
+            assert time.monotonic() < deadline, demo.printed()
+            time.sleep(0.05)
+
+
+def test_a_page_for_the_whole_network_says_who_can_reach_it(tmp_path: Path) -> None:
+    with running(tmp_path / "demo", listen="0.0.0.0:0", ready=False) as demo:
+        assert demo.address.startswith("http://127.0.0.1:")
+        assert demo.call("GET", "/")[0] == 200
+        demo.wait(lambda: "everybody in the network can reach it" in demo.printed(), "warning")
 
 
 def _processes(parent: int) -> str:
@@ -296,9 +376,7 @@ def test_the_key_of_a_real_dify_is_passed_by_the_environment_only(tmp_path: Path
         (simulated, ["app-demo-assistant", "app-demo-handbook"]),
         (real, ["app-given", "app-given"]),
     ):
-        known = folder.bots(given)
-        assert known is not None
-        assert [bot.api_key for bot in known[0]] == keys
+        assert [bot.api_key for bot in folder.bots(given)[0]] == keys
 
 
 def test_the_first_file_has_no_problem_at_all(tmp_path: Path) -> None:

@@ -276,6 +276,55 @@ def test_it_works_on_a_phone_and_spares_half_typed_chinese(tmp_path: Path) -> No
     drive(tmp_path, act)
 
 
+@pytest.mark.timeout(240)
+def test_the_panel_tells_what_became_of_a_save(tmp_path: Path) -> None:
+    """Break ``bots.yaml`` and the panel shows where; mend it and the problem is gone."""
+
+    async def act(tab: Tab, address: str) -> None:
+        file = tmp_path / "demo" / "config" / "bots.yaml"
+        fine = file.read_text("utf-8")
+        await tab.open(address, 1280, 800, "en-GB")
+        await tab.until(CONNECTED)
+        for name in ("助手 Assistant", "制度问答 Handbook"):
+            box = f"document.querySelector('.bot[data-bot=\"{name}\"]')"
+            await tab.until(f"{box}?.dataset.generation === '1'")
+            assert "connected" in await tab.value(f"{box}.innerText")
+        file.write_text(fine.replace("workflow\n", "work flow\n"), "utf-8")
+        await tab.until("byId('problems').innerText.includes('bots.yaml:25:20')")
+        assert "Only a part" in await tab.value("byId('verdict').innerText")
+        assert "workflow" in await tab.value("document.querySelector('.problem .fix').innerText")
+        await tab.until("byId('bots').innerText.includes('runs with its old configuration')")
+        await tab.picture("desktop-partly")
+        file.write_text(fine.replace("name: 助手", "name：助手"), "utf-8")
+        await tab.until("byId('problems').innerText.includes('bots.yaml:9:')")
+        assert "Not applied" in await tab.value("byId('verdict').innerText")
+        await tab.picture("desktop-rejected")
+        await tab.resize(390, 844)
+        await tab.value("document.querySelector('#chats button').click()")
+        assert await tab.value("byId('more').className") == "bad"
+        await tab.picture("phone-rejected")
+        await tab.value("byId('more').click()")
+        await tab.picture("phone-rejected-info")
+        assert await tab.value("byId('info').scrollWidth <= byId('info').clientWidth")
+        await tab.value("byId('close').click()")
+        await tab.resize(1280, 800)
+        new = "  - name: 新的 New\n    dingtalk_app_client_id: dingnew\n"
+        file.write_text(fine + new, "utf-8")
+        await tab.until("!!document.querySelector('.bot[data-bot=\"新的 New\"] .bad')")
+        await tab.picture("desktop-not-started")
+        file.write_text(
+            fine.replace("handler: Dify", "max_workers: 3\n    handler: Dify", 1), "utf-8"
+        )
+        await tab.until("!document.querySelector('.problem')")
+        assert "All of it is applied" in await tab.value("byId('verdict').innerText")
+        await tab.until("!!document.querySelector('.bot[data-generation=\"2\"]')")
+        assert await tab.value("document.querySelectorAll('.bot[data-generation]').length") == 2
+        assert await tab.value("byId('more').className") == ""
+        await tab.picture("desktop-mended")
+
+    drive(tmp_path, act)
+
+
 # Markdown → HTML of the nodes that the page's own renderer makes.
 MARKDOWN = {
     "<img src=x onerror=alert(1)> & <b>": "<p>&lt;img src=x onerror=alert(1)&gt; "

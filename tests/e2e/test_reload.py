@@ -1,5 +1,6 @@
 """The file is saved while people talk: exactly the bot that changed changes, and nobody notices."""
 
+import signal
 import time
 from pathlib import Path
 
@@ -173,6 +174,27 @@ def test_a_wrong_new_secret_leaves_the_old_channel_serving_and_says_so(tmp_path:
         assert rig.answer(chat, 3).text == "You said: three. (turn 3)"
         assert rig.opened() == {"ding-it": 2, "ding-hr": 1}
         assert "mistyped" not in rig.printed()
+
+
+def test_what_a_crash_left_is_ended_when_the_mended_secret_connects(tmp_path: Path) -> None:
+    """Killed in mid-answer, started with a secret that is no longer right, then mended."""
+    bots = [bot("it")]
+    with Rig(tmp_path, bots) as rig:
+        rig.dify.app("app-it-key-0123456789").answer = lambda *_: Answer("word " * 90, interval=0.1)
+        ann = rig.person()
+        chat = rig.single(ann)
+        rig.say(chat, ann, "one")
+        rig.until(lambda: rig.cards(chat) and rig.cards(chat)[0].text, "it types")
+        rig.kill(signal.SIGKILL)
+        rig.wait_for_exit()
+        rig.dingtalk.apps["ding-it"].client_secret = "dingsecret-it-new-0123456789"
+        rig.start(wait=False)
+        rig.until(lambda: rig.get("/healthz") == 200, "it is up")
+        rig.until(lambda: rig.of("it").get("state") == "bad_credentials", "the secret is wrong")
+        bots[0]["dingtalk_app_client_secret"] = "dingsecret-it-new-0123456789"
+        rig.save()
+        rig.until(lambda: rig.of("it")["state"] == "connected", "mended")
+        assert rig.answer(chat).text.startswith("word")
 
 
 @pytest.mark.timeout(120)

@@ -27,6 +27,8 @@ Json = dict[str, Any]
 PEOPLE = (("李雷 Li Lei", "lilei"), ("韩梅梅 Han Meimei", "hanmeimei"), ("Tom", "tom"))
 GROUP = "产品群 Product team"
 _FREE = {"gateway", "token", "old_token", "webhook"}  # DingTalk does not bill these
+# Said to the bot itself: what it says back is no answer of Dify, and must not look cheap.
+_COMMANDS = {"/new", "/stop", "/help", "/id", "新对话", "停止", "帮助"}
 
 
 @dataclass(eq=False)
@@ -168,14 +170,19 @@ class DemoChats:
             for (client_id, api), count in self._sim.calls.items()
             if client_id == app.client_id and api not in _FREE
         )
-        subjects = [
-            item.subject for item in self.items if isinstance(item.subject, SimCard | SimReply)
-        ]
+        asked = {
+            subject.msg.id
+            for item in self.items
+            if isinstance(subject := item.subject, SimCard | SimReply)
+            and subject.app is app
+            and subject.msg
+            and subject.msg.text.strip().lower() not in _COMMANDS
+        }
         return {
             "id": app.client_id,
             "name": app.name,
             "listed": app.client_id in self._listed,
-            "answers": sum(subject.app is app for subject in subjects),
+            "answers": len(asked),
             "calls": calls,
         }
 

@@ -2,10 +2,21 @@
 
 import asyncio
 import contextlib
+import os
 import sys
 from collections.abc import Callable, Mapping
 
 _LINE = 1 << 22  # bytes; a longer log line would end the reading
+
+# Becomes the program in its arguments, which then ends (SIGTERM) when the demo is gone, `kill -9`
+# included: PR_SET_PDEATHSIG is 1, and survives the exec. Between fork and exec in this process no
+# Python may run, because it has threads.
+_LEASH = (
+    "import ctypes, os, signal, sys\n"
+    "ctypes.CDLL(None).prctl(1, signal.SIGTERM)\n"
+    "if os.getppid() != int(sys.argv[1]): sys.exit(1)\n"
+    "os.execv(sys.argv[2], sys.argv[2:])\n"
+)
 
 
 class Child:
@@ -35,7 +46,7 @@ class Child:
         while not self._stopping.is_set():
             # A session of its own: the terminal's Ctrl+C reaches the demo only, which tells it.
             self._process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "dod", "run"),
+                *_command(),
                 env=self._environ,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.PIPE,
@@ -81,3 +92,10 @@ class Child:
             async for line in process.stdout:
                 self._log(line.decode("utf-8", "replace").rstrip("\r\n"))
         return await process.wait()
+
+
+def _command() -> list[str]:
+    run = [sys.executable, "-m", "dod", "run"]
+    if sys.platform != "linux":
+        return run
+    return [sys.executable, "-I", "-S", "-c", _LEASH, str(os.getpid()), *run]

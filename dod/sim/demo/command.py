@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Coroutine, Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
 
@@ -28,10 +29,13 @@ from dod.sim.dify.wire import Kind
 from dod.sim.dingtalk.simulator import SimDingTalk
 
 LOOK = 0.2  # seconds between looks at bots.yaml: sooner than dod itself takes a saved file
-ASK = 1.0  # seconds between questions to the child's status page
+ASK = 0.5  # seconds between questions to the child's status page
 DRAIN = 7.0  # seconds, as dod's own default
 PATIENCE = 5.0  # seconds that the child may take beyond its drain
 HASTE = 2.0  # seconds for an end at once
+
+# Addresses to listen on that are none to open, and what to open instead.
+_EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104
 
 _KINDS: dict[str, Kind] = {
     "chatbot": "chat",
@@ -69,7 +73,7 @@ class _Demo:
         self._dify = SimDify()
         self._dify_keys: set[str] = set()
         self._environ: dict[str, str] = {}
-        self._password = ""
+        self._passwords = [""]  # of the child's status page: the newest first, and earlier ones
         self._stop = asyncio.Event()
         self._hurried = asyncio.Event()
 
@@ -154,11 +158,10 @@ class _Demo:
     async def _learn(self, chats: DemoChats) -> None:
         """Let the world have the bots of bots.yaml, whatever their credentials are."""
         # Off the loop: parsing YAML takes long enough to make cards stutter.
-        known = await asyncio.to_thread(self._folder.bots, self._environ)
+        bots, password = await asyncio.to_thread(self._folder.bots, self._environ)
         chats.put(config={"file": str(self._folder.file)})
-        if known is None:
-            return
-        bots, self._password = known
+        if password is not None and password != self._passwords[0]:
+            self._passwords = [password, *(it for it in self._passwords if it != password)]
         for bot in bots:
             if bot.api_key not in self._dify_keys:
                 self._dify_keys.add(bot.api_key)
@@ -178,13 +181,17 @@ class _Demo:
         timeout = aiohttp.ClientTimeout(total=3)
         async with aiohttp.ClientSession(timeout=timeout) as session:
             while True:
-                auth = aiohttp.BasicAuth("demo", self._password) if self._password else None
                 status = None
-                try:
-                    async with session.get(f"{url}/api/status", auth=auth) as answer:
-                        status = await answer.json() if answer.status == 200 else None
-                except (aiohttp.ClientError, TimeoutError, ValueError):
-                    pass  # not yet up, or restarting: the page says so
+                # A file with a mistake may have a password that the child has not taken.
+                for password in tuple(self._passwords):
+                    auth = aiohttp.BasicAuth("demo", password) if password else None
+                    try:
+                        async with session.get(f"{url}/api/status", auth=auth) as answer:
+                            status = await answer.json() if answer.status == 200 else None
+                    except (aiohttp.ClientError, TimeoutError, ValueError):
+                        break  # not yet up, or restarting: the page says so
+                    if answer.status != 401:
+                        break
                 chats.put(status=status)
                 ready = status is not None and status["ready"]
                 await asyncio.sleep(ASK if ready else LOOK)
@@ -204,14 +211,14 @@ class _Demo:
             ) from error
         if wished not in {0, port}:
             _say(f"端口 {wished} 已被占用，改用 {port}。 Port {wished} is taken; using {port}.")
-        shown = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(host, host)  # noqa: S104
+        shown = _EVERYWHERE.get(host, host)
         return f"http://[{shown}]:{port}/" if ":" in shown else f"http://{shown}:{port}/"
 
     def _greet(self, address: str, *, made: bool) -> None:
         dify = (
             (f"真实的 Dify（{self._dify_url}）", f"the real Dify at {self._dify_url}")
             if self._dify_url
-            else ("模拟的 Dify", "a simulated Dify")
+            else ("模拟的 Dify ", "a simulated Dify")
         )
         new = ("（刚生成）", " (written just now)") if made else ("", "")
         lines = [
@@ -225,7 +232,25 @@ class _Demo:
                 "  bots.yaml 里的 dify_app_type 要和该密钥所属应用的类型一致。",
                 "  dify_app_type in bots.yaml must be the type of the app that the key belongs to.",
             ]
+        if self._listen[0] in _EVERYWHERE:
+            lines += _exposed(urlsplit(address).port)
+        if holder := self._folder.holder():
+            data = self._folder.data
+            lines += [
+                f"注意：另一个 dod（{holder}）正在使用 {data}，它结束之前这里不运行机器人。",
+                f"Note: another dod ({holder}) holds {data}: no bots run here until it ends.",
+                "  再开一个演示请用 --dir 换文件夹。 For a second demo use --dir.",
+            ]
         _say("\n".join(lines))
+
+
+def _exposed(port: int | None) -> list[str]:
+    """What to know of a page that listens on all addresses."""
+    lines = ["  注意：网络里的任何人都能打开它。 Note: everybody in the network can reach it."]
+    with contextlib.suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.connect(("192.0.2.1", 9))  # sends nothing: only asks which address would be used
+        lines.insert(0, f"  在网络里 In the network: http://{probe.getsockname()[0]}:{port}/")
+    return lines
 
 
 @contextlib.asynccontextmanager

@@ -1,10 +1,13 @@
 """The demo's own folder: its first ``bots.yaml``, the child's environment, who the bots are."""
 
+import fcntl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from dod.config.load import load
+from dod.config.lastgood import LastGood
+from dod.config.load import Loaded, load
+from dod.config.spec import BotSpec
 
 BOTS_YAML = """\
 # dod demo 的机器人。本文件只在不存在时生成一次，之后不会再被改写，退出后保留。
@@ -94,11 +97,29 @@ class Folder:
             stats.append((str(path), stat.st_mtime_ns, stat.st_size))
         return tuple(stats)
 
-    def bots(self, environ: Mapping[str, str]) -> tuple[list[DemoBot], str] | None:
-        """The valid bots and the status page's password; None for a file that does not parse."""
-        config = load(self.config, environ).config
-        if config is None:
-            return None
+    def holder(self) -> str:
+        """Which dod runs on this folder already, as it calls itself; empty if none does."""
+        try:
+            with (self.data / ".lock").open("rb") as file:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    return file.read(200).decode(errors="replace").strip() or "?"
+        except OSError:  # nobody was ever here
+            pass
+        return ""
+
+    def bots(self, environ: Mapping[str, str]) -> tuple[list[DemoBot], str | None]:
+        """What dod runs with this folder, and the status page's password.
+
+        Those are the valid bots, and the last good versions of those that are wrong now. The
+        password is None for a file of which nothing can be used.
+        """
+        loaded = load(self.config, environ)
+        specs = list(loaded.config.bots) if loaded.config else []
+        taken = {spec.dingtalk_app_client_id for spec in specs}
+        kept = self._kept(loaded, environ)
+        specs += [spec for spec in kept if spec.dingtalk_app_client_id not in taken]
         found = [
             DemoBot(
                 spec.name,
@@ -107,9 +128,16 @@ class Folder:
                 spec.dify_app_type,
                 spec.dify_app_api_key,
             )
-            for spec in config.bots
+            for spec in specs
         ]
-        return found, config.web.password
+        return found, loaded.config.web.password if loaded.config else None
+
+    def _kept(self, loaded: Loaded, environ: Mapping[str, str]) -> tuple[BotSpec, ...]:
+        if loaded.config and not loaded.rejected:
+            return ()
+        last_good = LastGood(self.data / "last-good")
+        config = last_good.revive(last_good.meant(loaded), self.config, environ).config
+        return config.bots if config else ()
 
 
 def child_environ(
