@@ -12,7 +12,7 @@ ARGS ?=
 
 help: ## this list
 	@echo 'make demo    a DingTalk, a Dify and a chat page on this machine, with dod between them'
-	@echo 'make check   format, lint, types, layers and unit tests: seconds'
+	@echo 'make check   format, lint, types, layers and unit tests: less than a minute'
 	@echo 'make test    every test: unit, contract, SDK and end to end'
 	@echo 'make lock    resolve the dependencies of pyproject.toml anew into requirements.lock'
 	@echo 'make clean   remove the virtual environment and everything generated'
