@@ -114,7 +114,7 @@ def test_each_bot_says_what_happened_to_it(bot: BotSnapshot, zh: str, en: str) -
     ("text", "zh", "en"),
     [
         ("{{{", "没有采用；继续用上一份好的配置", "the last good version stays"),
-        ("", "还没有可用的配置", "There is no configuration yet"),
+        ("", "没有可用的配置", "There is no configuration"),
         ("bots: []", "已全部采用", "All of bots.yaml is applied"),
     ],
 )
