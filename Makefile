@@ -8,12 +8,13 @@ MADE := $(VENV)/.made
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lock clean
+.PHONY: help demo test check bench-reload lock clean
 
 help: ## this list
 	@echo 'make demo    a DingTalk, a Dify and a chat page on this machine, with dod between them'
 	@echo 'make check   format, lint, types, layers and unit tests: less than a minute'
 	@echo 'make test    every test: unit, contract, SDK and end to end'
+	@echo 'make bench-reload   from a save to its effect, with 50 bots: docs/benchmarks.md'
 	@echo 'make lock    resolve the dependencies of pyproject.toml anew into requirements.lock'
 	@echo 'make clean   remove the virtual environment and everything generated'
 
@@ -36,6 +37,10 @@ check: $(MADE)
 test: $(MADE)
 	@echo '== all tests'
 	@$(BIN)/pytest -q tests
+
+bench-reload: $(MADE)
+	@echo '== from a save to its effect, with 50 bots: two minutes'
+	@$(BIN)/python -m tests.bench.reload
 
 # The build backend comes along, so that dod itself is installed offline and from the lock, too.
 lock: $(MADE)

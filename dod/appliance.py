@@ -9,20 +9,24 @@ import os
 import resource
 import signal
 import time
+from collections import deque
 from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType
 
 from dod import logs
 from dod.bell import Bell
+from dod.botthread import alive
 from dod.bridge.bot import Bot
 from dod.budget import Ledger
+from dod.config.firststart import begin_folder, tell_of_owners
 from dod.config.spec import BotSpec, Config
 from dod.dify.app import DifyApp
 from dod.dingtalk.channel import DingTalkChannel
 from dod.editor import refresh_editor_files
 from dod.fleet import Fleet
 from dod.notice import Notice
+from dod.pulse import Pulse
 from dod.reloader import Reloader
 from dod.status import Status
 from dod.store.disk import DiskStore
@@ -32,6 +36,8 @@ from dod.web.server import StatusServer
 log = logging.getLogger(__name__)
 
 TICK = 0.25  # seconds
+# So many messages to the admins in so many seconds; then the newest one waits.
+TELL_MOST, TELL_WITHIN = 6, 600.0
 
 
 class Appliance:
@@ -52,6 +58,8 @@ class Appliance:
         self._started_at = time.time()
         self._status = Status(started_at=self._started_at)
         self._notice = Notice(self._folder)
+        self._told_at: deque[float] = deque(maxlen=TELL_MOST)
+        self._pulse = Pulse(environ)
         self._web = self._make_web()
 
     # -- life
@@ -79,7 +87,8 @@ class Appliance:
             elif now >= next_try:
                 next_try = now + self._env.poll_seconds
                 if self._open_store() and not self._begin():
-                    return 1
+                    self._report()
+                    return os.EX_CONFIG  # 78: a supervisor need not try again
             self._fleet.check()
             self._report()
             self._bell.wait(self._pause())
@@ -106,6 +115,7 @@ class Appliance:
             return False
         if self._waited:
             log.warning("data folder %s is free now: taking over", data)
+        tell_of_owners(self._folder, data)
         self._store = DiskStore.open(data / "store")
         self._ledger = Ledger(self._store)
         return True
@@ -113,6 +123,7 @@ class Appliance:
     def _begin(self) -> bool:
         """False: the file is unusable and DOD_ON_BAD_CONFIG=exit."""
         refresh_editor_files(self._folder)
+        begin_folder(self._folder)
         usable = self._reloader.begin()
         if not usable and self._env.on_bad_config == "exit":
             return False
@@ -159,7 +170,7 @@ class Appliance:
     def _config(self) -> Config:
         return self._reloader.config or Config()
 
-    def _build_bot(self, spec: BotSpec) -> Bot:
+    def _build_bot(self, spec: BotSpec, owner: str) -> Bot:
         """Thread: the bot's own, on its loop."""
         if self._store is None or self._ledger is None:
             raise RuntimeError("a bot is built before the store is open")
@@ -186,6 +197,8 @@ class Appliance:
             make_app=_make_app,
             meter=meter,
             config=self._config,
+            owner=owner,
+            alive=alive,
         )
 
     def _make_web(self) -> StatusServer | None:
@@ -209,12 +222,19 @@ class Appliance:
             stopping=stopping,
             trouble=self._trouble(),
         )
+        if not stopping:
+            self._pulse.beat(alive=self._status.alive, ready=self._status.ready)
         if self._store is None or stopping:
             return
         self._notice.show(self._status, self._config().language)
         untold, admins = self._reloader.untold, self._config().admins
-        if untold and (not admins or self._fleet.tell(admins, untold)):
+        if not untold or (
+            len(self._told_at) == TELL_MOST and time.monotonic() - self._told_at[0] < TELL_WITHIN
+        ):
+            return
+        if not admins or self._fleet.tell(admins, untold):
             self._reloader.untold = ""
+            self._told_at.append(time.monotonic())
 
     def _trouble(self) -> str:
         if self._store is None:

@@ -5,6 +5,7 @@ import contextlib
 import logging
 import threading
 import time
+import uuid
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
@@ -18,6 +19,14 @@ log = logging.getLogger(__name__)
 BEAT = 1.0  # seconds between heartbeats
 DEAF = 30.0  # seconds without a beat: the loop is blocked
 
+# Owners of promises on disk whose thread still runs: what they promised is no leftover.
+_ALIVE: set[str] = set()
+
+
+def alive(owner: str) -> bool:
+    """Whether the thread with this ``owner`` still runs. Thread: any."""
+    return owner in _ALIVE
+
 
 class BotThread:
     """Lifecycle: ``start`` → ``drain`` → ``join``; single use.
@@ -25,8 +34,10 @@ class BotThread:
     Thread: made and asked by the main thread; everything asynchronous happens in its own.
     """
 
-    def __init__(self, spec: BotSpec, build: Callable[[BotSpec], Bot]) -> None:
+    def __init__(self, spec: BotSpec, build: Callable[[BotSpec, str], Bot]) -> None:
         self.spec = spec  # the newest one given
+        self.owner = uuid.uuid4().hex
+        self._refused = ""
         self.started_at = time.monotonic()
         self._build = build
         self._bot: Bot | None = None
@@ -41,19 +52,34 @@ class BotThread:
         self._thread = threading.Thread(target=self._main, name=f"bot {spec.name}", daemon=True)
 
     def start(self) -> None:
+        """Raises RuntimeError where the host gives no more threads."""
         self._thread.start()
 
     def take(self, spec: BotSpec) -> None:
         """Give the bot a new spec; its generation tells when it has taken it."""
         self.spec = spec
-        self._call(lambda bot: bot.take(spec))
+        self._call(lambda bot: self._take(bot, spec))
+
+    def _take(self, bot: Bot, spec: BotSpec) -> None:
+        """The rim of a change: what cannot be taken leaves the bot as it is, and is said."""
+        try:
+            bot.take(spec)
+            self._refused = ""
+        except Exception as error:
+            log.exception("bot=%s cannot take its new settings", spec.name)
+            self._refused = f"new settings cannot be taken: {type(error).__name__}, see the log"
 
     def tell(self, staff_ids: Sequence[str], text: str) -> "Future[None] | None":
         """Send a message unasked; None where no loop runs."""
         bot, loop = self._bot, self._loop
         if bot is None or loop is None or not self._thread.is_alive():
             return None
-        return asyncio.run_coroutine_threadsafe(bot.tell(staff_ids, text), loop)
+        telling = bot.tell(staff_ids, text)
+        try:
+            return asyncio.run_coroutine_threadsafe(telling, loop)
+        except RuntimeError:  # the loop has ended meanwhile
+            telling.close()
+            return None
 
     def drain(self, deadline: float, *, patient: bool = False) -> None:
         """Ask the bot to end by ``deadline`` (monotonic seconds). A later call may shorten it.
@@ -92,22 +118,27 @@ class BotThread:
             snapshot = self._bot.snapshot()
         if self._crash:
             return replace(snapshot, state="dead", since=self._since, last_error=self._crash)
+        if self._refused:
+            return replace(snapshot, verdict="running_old", last_error=self._refused)
         return snapshot
 
     def _main(self) -> None:
+        _ALIVE.add(self.owner)
         try:
             with asyncio.Runner() as runner:
                 runner.run(self._live())
         except Exception as error:
             log.exception("bot=%s thread died", self.spec.name)
             self._crash, self._since = f"{type(error).__name__}, see the log", time.time()
+        finally:
+            _ALIVE.discard(self.owner)
 
     async def _live(self) -> None:
         loop = asyncio.get_running_loop()
         # One worker: DNS is all that ever blocks here.
         loop.set_default_executor(ThreadPoolExecutor(1, f"dns {self.spec.name}"))
         begun_with = self.spec
-        bot = self._build(begun_with)
+        bot = self._build(begun_with, self.owner)
         self._bot, self._loop = bot, loop
         if self.spec is not begun_with:  # another came while it was built
             bot.take(self.spec)

@@ -22,6 +22,7 @@ commands:
   status          what the dod on this machine is doing
   demo            try it: DingTalk and Dify simulated, a chat page in the browser
   schema          print the JSON schema of bots.yaml
+  supervise       run it under supervisord, on a host without containers
 
 Folders: DOD_CONFIG_DIR (./config) and DOD_DATA_DIR (./data). See README.md.
 """
@@ -37,6 +38,10 @@ def main(argv: list[str] | None = None) -> int:
         return run()
     if command == "check":
         return _check(arguments.file, arguments.format)
+    if command == "supervise":
+        from dod.supervise import supervise
+
+        return supervise(os.environ)
     if command == "schema":
         from dod.config.check import schema_text
 
@@ -84,6 +89,7 @@ def _parser() -> argparse.ArgumentParser:
         "its key comes from DIFY_API_KEY or a prompt",
     )
     commands.add_parser("schema", help="print the JSON schema")
+    commands.add_parser("supervise", help="run it under supervisord")
     return parser
 
 

@@ -14,6 +14,7 @@ from typing import Literal
 from dod.botthread import BotThread
 from dod.bridge.bot import Bot
 from dod.config.spec import BotSpec
+from dod.errors import Undeliverable
 from dod.status import BotSnapshot
 
 log = logging.getLogger(__name__)
@@ -38,7 +39,7 @@ Change = Literal[
 
 @dataclass(slots=True)
 class _Post:
-    """``thread`` is None while an earlier bot of the same DingTalk app is still leaving."""
+    """``thread`` is None before it is started, again or for the first time."""
 
     spec: BotSpec
     thread: BotThread | None = None
@@ -49,7 +50,8 @@ class _Post:
 class Fleet:
     """Lifecycle: ``apply*``, ``check`` at every tick, ``drain`` and ``join`` at the end."""
 
-    def __init__(self, build: Callable[[BotSpec], Bot]) -> None:
+    def __init__(self, build: Callable[[BotSpec, str], Bot]) -> None:
+        """``build(spec, owner)`` is called on the bot's own loop."""
         self._build = build
         self._posts: dict[str, _Post] = {}
         self._leaving: list[BotThread] = []
@@ -137,20 +139,23 @@ class Fleet:
                 post.restart_at = now + wait
                 log.error("bot=%s died, starts again in %.0f s", name, wait)
             elif now >= post.restart_at:
-                post.thread, post.restart_at = None, 0.0
+                post.thread = None
         self._fill()
 
     def _fill(self) -> None:
-        """Start a thread at every empty post, but never two at once for one DingTalk app.
-
-        The second would take the first one's answers for leftovers of a crash.
-        """
-        taken = {thread.spec.dingtalk_app_client_id for thread in self._leaving}
-        for post in self._posts.values():
-            if post.thread is None and post.spec.dingtalk_app_client_id not in taken:
-                post.thread = BotThread(post.spec, self._build)
-                post.thread.start()
-                log.info("bot=%s started", post.spec.name)
+        """Start a thread at every empty post."""
+        for name, post in self._posts.items():
+            if post.thread is not None or time.monotonic() < post.restart_at:
+                continue
+            thread = BotThread(post.spec, self._build)
+            try:
+                thread.start()
+            except RuntimeError as error:  # the host's limit of threads, which may be lifted
+                log.error("bot=%s cannot be started: %s", name, error)  # noqa: TRY400
+                post.restart_at = time.monotonic() + LAST_RESTART
+                continue
+            post.thread, post.restart_at = thread, 0.0
+            log.info("bot=%s started", name)
 
     def drain(self, deadline: float) -> None:
         """Ask all bots to end by ``deadline`` (monotonic seconds); a later call may shorten it."""
@@ -212,8 +217,10 @@ def _tell(threads: list[BotThread], staff_ids: Sequence[str], text: str) -> None
 
     def sent(future: "Future[None]") -> None:
         error = None if future.cancelled() else future.exception()
-        if error is not None:
-            log.warning("bot=%s admins not told: %s", threads[0].spec.name, error)
+        if error is None:
+            return
+        log.warning("bot=%s admins not told: %s", threads[0].spec.name, error)
+        if not isinstance(error, Undeliverable):  # else no bot of the organisation knows them
             _tell(threads[1:], staff_ids, text)
 
     if sending is None:

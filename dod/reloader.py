@@ -12,8 +12,9 @@ from pathlib import Path
 
 from dod import logs
 from dod.alerts import Alerts
+from dod.config.implicit import load_all
 from dod.config.lastgood import LastGood
-from dod.config.load import Loaded, load
+from dod.config.load import Loaded
 from dod.config.spec import BotSpec, Config
 from dod.fleet import Change, Fleet
 from dod.status import ConfigStatus
@@ -34,7 +35,7 @@ class Reloader:
         self._folder = folder
         self._environ = environ
         self._fleet = fleet
-        self.loaded = load(folder, environ)
+        self.loaded = load_all(folder, environ)
         self.environment = self.loaded.environment  # of the start: it belongs to the process
         self.config: Config | None = None
         self.untold = ""  # what the admins have still to be told
@@ -50,7 +51,7 @@ class Reloader:
         Bots that it cannot give are run as they last were. False if nothing of it can be used.
         """
         self._watch.start()
-        self.loaded = loaded = load(self._folder, self._environ)
+        self.loaded = loaded = load_all(self._folder, self._environ)
         self._take(loaded, first=True)
         return loaded.config is not None
 
@@ -58,7 +59,7 @@ class Reloader:
         """Look at the files if it is time, and act on what they say."""
         sight = self._watch.look()
         if sight == "changed":
-            loaded = load(self._folder, self._environ)
+            loaded = load_all(self._folder, self._environ)
             if self._watch.settled(loaded):
                 self._take(loaded, first=False)
         elif sight == "confirmed":

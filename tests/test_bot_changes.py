@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 
 from dod.bridge.bot import Bot
+from dod.bridge.claims import Claims
 from dod.config.spec import BotSpec, Config
 from dod.messages import Finished, Message, Started, TextDelta
 from dod.ports import StateChange
@@ -286,5 +287,96 @@ def test_a_patient_drain_serves_who_waits() -> None:
         await running
         await office.bot.aclose()
         assert [card.shown for card in office.channels[0].cards.values()] == ["done", "done"]
+
+    asyncio.run(scenario())
+
+
+# -- what an attack found
+
+
+class SlowToLeave(FakeChannel):
+    """Hands over a last message while it leaves."""
+
+    def __init__(self) -> None:
+        super().__init__(now=NOW)
+        self.gate = asyncio.Event()
+
+    async def leave(self) -> None:
+        await self.gate.wait()
+        await super().leave()
+
+
+def test_an_idle_old_channel_is_closed_only_when_it_has_left() -> None:
+    async def scenario(office: Office) -> None:
+        slow = SlowToLeave()
+        office.bot._line.channel.leave = slow.leave  # type: ignore[method-assign]
+        office.bot.take(OTHER_SECRET)
+        await office.generation(2)
+        await asyncio.sleep(0.02)
+        assert not office.channels[0].closed
+        await office.channels[0].say(message(7))
+        await office.until(lambda: ended(office, "msg-7/0"))
+        slow.gate.set()
+        office.channels[0].left.set()
+        await office.until(lambda: office.channels[0].closed)
+
+    office = run(scenario)
+    assert office.channels[0].cards["msg-7/0"].shown == "Hello"
+    assert "msg-7/0" not in office.channels[1].cards
+
+
+def test_live_keys_do_not_wait_for_credentials() -> None:
+    async def scenario(office: Office) -> None:
+        office.bot.take(replace(WRONG_SECRET, dify_app_api_key="app-other"))
+        await office.until(lambda: office.bot.snapshot().verdict == "running_old")
+        await office.channels[0].say(message(1))
+        await office.until(lambda: ended(office, "msg-1/0"))
+        assert len(office.apps[1].questions) == 1
+        assert office.bot.spec.dingtalk_app_client_secret == SPEC.dingtalk_app_client_secret
+
+    run(scenario)
+
+
+def test_a_save_between_claim_and_turn_closes_nothing_under_it() -> None:
+    async def scenario(office: Office) -> None:
+        saying = asyncio.create_task(office.channels[0].say(message(1)))
+        for _ in range(4):
+            await asyncio.sleep(0)
+            office.bot.take(replace(OTHER_APP, max_workers=3))
+            office.bot.take(SPEC)
+        await saying
+        await office.until(lambda: ended(office, "msg-1/0"))
+
+    office = run(scenario)
+    assert office.channels[0].cards["msg-1/0"].shown == "Hello"
+    assert sum(len(app.questions) for app in office.apps) == 1
+
+
+def test_a_crash_leaves_its_promises_on_disk_and_the_next_run_keeps_them() -> None:
+    async def scenario() -> None:
+        first = Office(Started("t", "c"), TextDelta("Half"), asyncio.Event())
+        running = asyncio.create_task(first.bot.run())
+        await first.until(lambda: first.bot.snapshot().state == "connected")
+        await first.channels[0].say(message(1))
+        await first.channels[0].say(message(2))
+        cards = first.channels[0].cards
+        await first.until(lambda: "msg-1/0" in cards and cards["msg-1/0"].shown == "Half")
+        running.cancel()
+        await first.bot.aclose()  # as the thread does when it dies
+        assert not cards["msg-1/0"].ended
+        states = {key[-5:]: row["state"] for key, row in await first.bot._store.items("claim/")}
+        assert states == {"msg-1": "asked", "msg-2": "taken"}
+
+    asyncio.run(scenario())
+
+
+def test_what_a_living_thread_has_promised_is_no_leftover() -> None:
+    async def scenario() -> None:
+        store = MemoryStore()
+        old = Claims("ding-it", store, owner="old")
+        assert await old.take(message(1)) is not None
+        assert await Claims("ding-it", store, owner="new", alive={"old"}.__contains__).load() == []
+        (claim,) = await Claims("ding-it", store, owner="new").load()
+        assert claim.owner == "new"
 
     asyncio.run(scenario())

@@ -2,11 +2,13 @@ import dataclasses
 import os
 from pathlib import Path
 
+import httpx
 import pytest
 
 from dod import logs
 from dod.config.bots import Tagged
 from dod.config.load import Loaded, load, load_file, load_text
+from dod.config.rules import bad_url
 from dod.config.spec import PUBLIC_TEMPLATE_ID, BotSpec
 
 SECRET = "Zx9KpQ7vR2mN4tB8wL1cY6hJ3fD5sG0a"
@@ -397,3 +399,19 @@ def test_loaded_is_frozen_and_shows_no_secret(tmp_path: Path) -> None:
         loaded.file = "x"  # type: ignore[misc]
     assert SECRET not in repr(loaded)
     assert KEY not in repr(loaded)
+
+
+@pytest.mark.parametrize(
+    ("address", "good"),
+    [
+        ("https://dify.example.com/v1", True),
+        ("http://[::1]:5001/v1", True),
+        ("http://中文.cn/v1", True),
+        ("http://☃.de/v1", False),
+        ("http://a\u0085b/v1", False),
+    ],
+)
+def test_an_address_that_no_client_takes_is_refused(address: str, good: bool) -> None:
+    assert bad_url(address) != good
+    if good:
+        assert httpx.URL(address).host

@@ -144,4 +144,8 @@ def test_another_way_is_tried_only_after_a_failure_without_effect() -> None:
     assert not refusals.surely_not_done(failed(httpx.ReadTimeout("")))
     assert not refusals.surely_not_done(failed(httpx.RemoteProtocolError("")))
     assert not refusals.surely_not_done(errors.DingTalkBusy(status=500))
+    assert not refusals.surely_not_done(errors.DingTalkBusy(status=504))
+    assert refusals.surely_not_done(errors.DingTalkBusy(status=500, code="system.busy"))
+    assert refusals.surely_not_done(errors.DingTalkBusy(status=503))
+    assert refusals.surely_not_done(errors.DingTalkBusy(status=200, code="-1"))
     assert refusals.surely_not_done(errors.DingTalkError(code="300001"))

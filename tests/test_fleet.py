@@ -34,7 +34,7 @@ class Builder:
         self.channels.setdefault(spec.name, []).append(channel)
         return channel
 
-    def __call__(self, spec: BotSpec) -> Bot:
+    def __call__(self, spec: BotSpec, owner: str = "") -> Bot:
         self.threads[spec.name] = threading.current_thread().name
         if spec.name in self.broken:
             raise ValueError("no such thing")
@@ -45,6 +45,7 @@ class Builder:
             make_app=lambda _: ScriptedApp(HELLO),
             meter=FakeMeter("balanced"),
             config=Config,
+            owner=owner,
         )
 
 

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from dod import fleet as fleet_module
+from dod.botthread import alive
 from dod.bridge.bot import Bot
 from dod.config.spec import BotSpec, Config
 from dod.fleet import Fleet
@@ -73,7 +74,7 @@ class World:
         self.apps: list[ScriptedApp] = []
         self.lock = threading.Lock()
 
-    def build(self, spec: BotSpec) -> Bot:
+    def build(self, spec: BotSpec, owner: str) -> Bot:
         return Bot(
             spec,
             store=self.store,
@@ -81,6 +82,8 @@ class World:
             make_app=self.app,
             meter=FakeMeter("final"),
             config=Config,
+            owner=owner,
+            alive=alive,
         )
 
     def channel(self, spec: BotSpec) -> MortalChannel:

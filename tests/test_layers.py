@@ -21,7 +21,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
     for layer in (
         "errors texts logs",
         "ports messages",
-        "alerts bell budget config editor http inotify notice ownfiles status watch",
+        "alerts bell budget config editor http inotify notice ownfiles pulse status watch",
         "bridge dingtalk dify store",
         "doctor",
         "botthread",
@@ -42,6 +42,7 @@ LIBRARIES: dict[str, frozenset[str]] = {
     "diskcache": frozenset({"store"}),
     "httpx": frozenset({"http", "dify", "dingtalk"}),
     "httpx_sse": frozenset({"dify"}),
+    "idna": frozenset({"config"}),
     "jsonschema": frozenset({"config"}),
     "ruamel": frozenset({"config"}),
     "watchdog": frozenset({"inotify"}),

@@ -8,7 +8,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from dod.bridge.claims import Claims
 from dod.bridge.reception import Meter, Reception
@@ -32,6 +32,8 @@ class Line:
     channel: Channel
     connected: asyncio.Event = field(default_factory=asyncio.Event)
     running: asyncio.Task[None] | None = None
+    leaving: asyncio.Task[None] | None = None
+    serving: Serving | None = None  # the last one that used this channel
     error: str = ""
 
 
@@ -51,7 +53,11 @@ class Bot:
         make_app: Callable[[BotSpec], App],
         meter: Meter,
         config: Callable[[], Config],
+        owner: str = "",
+        alive: Callable[[str], bool] = lambda _owner: False,
     ) -> None:
+        """``owner`` names this bot's run, ``alive`` tells of others (see ``Claims``)."""
+        self._owner, self._alive = owner, alive
         self._store = store
         self._make_channel = make_channel
         self._make_app = make_app
@@ -59,9 +65,12 @@ class Bot:
         self._line = Line(spec, make_channel(spec))
         self._next_line: Line | None = None
         self._serving = Serving(spec, make_app(spec), self._line.channel)
+        self._line.serving = self._serving
         self._servings = [self._serving]  # also those that only old turns use
+        self._retiring: set[asyncio.Task[None]] = set()
         self._reception = Reception(store, lambda: self._serving, config, meter)
         self._claims: dict[str, Claims] = {}
+        self._connected = asyncio.Event()  # by any line, once
         self._over = asyncio.Event()
         self._broken: BaseException | None = None
         self._state: BotState = "starting"
@@ -92,7 +101,7 @@ class Bot:
     async def _load(self, line: Line) -> None:
         try:
             await self._meter.load()
-            self._reception.resume(await self._claims_of(line).load(), line.connected)
+            self._reception.resume(await self._claims_of(line).load(), self._connected)
         except Exception:  # the rim of what is on disk: it must not keep new people from asking
             log.exception("bot=%s what was left on disk cannot be read", self.spec.name)
 
@@ -100,10 +109,12 @@ class Bot:
         """Serve by ``spec`` from the next message on; new credentials once they are connected."""
         if self._state == "draining":
             return
+        client_id, secret = self._line.spec.credentials
+        now = replace(spec, dingtalk_app_client_id=client_id, dingtalk_app_client_secret=secret)
+        if now != self.spec:  # live keys do not wait for credentials
+            self._serve(now, self._line)
         if spec.credentials == self._line.spec.credentials:
             self._drop_next_line()
-            if spec != self.spec:
-                self._serve(spec, self._line.channel)
         elif self._next_line and self._next_line.spec.credentials == spec.credentials:
             self._next_line.spec = spec
         else:
@@ -127,8 +138,6 @@ class Bot:
         self._line.channel.hurry()
         self._reception.give_up()
         await self._reception.until_idle(deadline - loop.time())
-        for task in (*self._reception.tasks, *self._reception.insisting):
-            task.cancel()
         if self._loading is not None:
             self._loading.cancel()
         with contextlib.suppress(TimeoutError):
@@ -136,7 +145,10 @@ class Bot:
                 await self._meter.flush()
 
     async def aclose(self) -> None:
-        """Close everything; idempotent."""
+        """End everything at once, close everything. Idempotent."""
+        await self._reception.halt()
+        for task in self._retiring:
+            task.cancel()
         for line in (self._line, self._next_line):
             if line is not None:
                 await self._close_line(line)
@@ -156,7 +168,9 @@ class Bot:
         client_id = line.spec.dingtalk_app_client_id
 
         async def receive(message: Message) -> None:
-            await self._reception.receive(message, client_id, claims)
+            # Who came by the old channel is answered there, also while it leaves.
+            serving = line.serving or self._serving
+            await self._reception.receive(message, client_id, claims, serving)
 
         async def run() -> None:
             await line.channel.run(receive, lambda change: self._on_state(line, change))
@@ -188,6 +202,7 @@ class Bot:
         line.error = change.error
         if change.state == "connected":
             line.connected.set()
+            self._connected.set()
             if line is self._next_line:
                 self._next_line = None
                 self._swap(line)
@@ -210,25 +225,27 @@ class Bot:
     def _swap(self, line: Line) -> None:
         """From here nothing can fail: the new line serves, the old one leaves."""
         old, self._line = self._line, line
-        self._serve(line.spec, line.channel)
-        self._reception.spawn(self._retire_line(old), "old channel leaves")
+        self._opened += old.channel.connections
+        old.leaving = self._reception.spawn(old.channel.leave(), "old channel leaves")
+        self._serve(line.spec, line, leaving=old)
 
-    async def _retire_line(self, line: Line) -> None:
-        await line.channel.leave()
-        self._opened += line.channel.connections
-
-    def _serve(self, spec: BotSpec, channel: Channel) -> None:
+    def _serve(self, spec: BotSpec, line: Line, *, leaving: Line | None = None) -> None:
         """New messages are served by ``spec``; turns under way keep what they began with."""
         old = self._serving
         same_app = _app_keys(spec) == _app_keys(old.spec)
-        self._serving = Serving(spec, old.app if same_app else self._make_app(spec), channel)
+        app = old.app if same_app else self._make_app(spec)
+        line.serving = self._serving = Serving(spec, app, line.channel)
         self._servings.append(self._serving)
         self._generation += 1
         self._reception.lanes.admit()
-        self._reception.spawn(self._retire(old), "old settings")
+        task = asyncio.create_task(self._retire(old, leaving), name="old settings")
+        self._retiring.add(task)
+        task.add_done_callback(self._retiring.discard)
 
-    async def _retire(self, serving: Serving) -> None:
-        """Close what nothing uses any more."""
+    async def _retire(self, serving: Serving, leaving: Line | None) -> None:
+        """Close what nothing uses any more, and what nothing more can come by."""
+        if leaving is not None and leaving.leaving is not None:
+            await asyncio.wait({leaving.leaving})
         await serving.unused()
         self._servings.remove(serving)
         if not any(serving.app is other.app for other in self._servings):
@@ -238,7 +255,11 @@ class Bot:
 
     def _claims_of(self, line: Line) -> Claims:
         client_id = line.spec.dingtalk_app_client_id
-        return self._claims.setdefault(client_id, Claims(client_id, self._store))
+        if client_id not in self._claims:
+            self._claims[client_id] = Claims(
+                client_id, self._store, owner=self._owner, alive=self._alive
+            )
+        return self._claims[client_id]
 
     # -- telling
 

@@ -8,6 +8,7 @@ A message's text and webhook are kept only until ``done``.
 import asyncio
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Literal
 
@@ -25,8 +26,9 @@ STORE_WAIT = 5.0  # seconds; then the turn goes on without its promise on disk
 class Claim:
     """One message's record. Thread: the bot's loop."""
 
-    def __init__(self, client_id: str, message: Message, store: Store) -> None:
+    def __init__(self, client_id: str, message: Message, store: Store, owner: str = "") -> None:
         self.client_id = client_id
+        self.owner = owner
         self.message = message
         self.state: ClaimState = "taken"
         self.cards = 0  # how many may exist
@@ -55,6 +57,7 @@ class Claim:
             "guid": self.guid,
             "failed": self.failed,
             "taken_at": self.taken_at,
+            "owner": self.owner,
         }
 
     @classmethod
@@ -65,6 +68,7 @@ class Claim:
         claim.style = CardStyle(**value["style"]) if value.get("style") else None
         claim.text = value["text"]
         claim.guid = value["guid"]
+        claim.owner = value.get("owner", "")
         claim.failed = value["failed"]
         claim.taken_at = value["taken_at"]
         return claim
@@ -136,9 +140,19 @@ class Claim:
 class Claims:
     """All claims of one client id: nothing is answered twice. Thread: the bot's loop."""
 
-    def __init__(self, client_id: str, store: Store) -> None:
+    def __init__(
+        self,
+        client_id: str,
+        store: Store,
+        *,
+        owner: str = "",
+        alive: Callable[[str], bool] = lambda _owner: False,
+    ) -> None:
+        """``owner`` names who makes these promises; those of an ``alive`` one are no leftovers."""
         self._client_id = client_id
         self._store = store
+        self._owner = owner
+        self._alive = alive
         self._seen: dict[str, float] = {}
 
     async def load(self) -> list[Claim]:
@@ -150,10 +164,12 @@ class Claims:
             if message_id in self._seen:
                 continue  # taken by this process while the store was slow
             self._see(message_id)
-            if value.get("state") == "done":
+            if value.get("state") == "done" or self._alive(str(value.get("owner", ""))):
                 continue
             try:
-                leftovers.append(Claim.from_json(self._client_id, value, self._store))
+                claim = Claim.from_json(self._client_id, value, self._store)
+                claim.owner = self._owner
+                leftovers.append(claim)
             except (KeyError, TypeError):
                 log.warning("msg=%s was left in a form that cannot be read", message_id)
         leftovers.sort(key=lambda claim: claim.taken_at)
@@ -165,7 +181,7 @@ class Claims:
             log.info("msg=%s delivered again, ignored", message.id)
             return None
         self._see(message.id)
-        claim = Claim(self._client_id, message, self._store)
+        claim = Claim(self._client_id, message, self._store, self._owner)
         return claim if await claim.add() else None
 
     def _see(self, message_id: str) -> None:

@@ -72,9 +72,11 @@ class Reception:
 
     # -- one message
 
-    async def receive(self, message: Message, client_id: str, claims: Claims) -> None:
+    async def receive(
+        self, message: Message, client_id: str, claims: Claims, serving: Serving
+    ) -> None:
         """Claim a message and give it a turn. Returns when it may be acknowledged."""
-        serving, command = self._serving(), command_in(message.text)
+        command = command_in(message.text)
         self.corp_id = message.corp_id or self.corp_id
         key = key_of(client_id, message, serving.spec.conversation)
         place, running = None, False
@@ -82,15 +84,18 @@ class Reception:
             running = self._stop(key)
         if command not in {"stop", "help", "id"}:
             place = self.lanes.enter(key, light=command == "new")
-        with serving:  # in use from here: the task below begins before anybody sees it unused
+        serving.hold()  # until the task below releases it
+        try:
             claim = await claims.take(message)
-            if claim is not None:
-                if command == "stop" and not running:
-                    command = "stop_nothing"
-                work = self._take_in(claim, key, place, command, serving)
-                self.spawn(work, f"turn {message.id}")
-            elif place is not None:
-                place.leave()
+        except BaseException:
+            _leave(place, serving)
+            raise
+        if claim is None:
+            _leave(place, serving)
+            return
+        if command == "stop" and not running:
+            command = "stop_nothing"
+        self.spawn(self._take_in(claim, key, place, command, serving), f"turn {message.id}")
 
     def resume(self, claims: Iterable[Claim], connected: asyncio.Event) -> None:
         """Go on with what a crash left, in its order, once ``connected``."""
@@ -109,26 +114,26 @@ class Reception:
         command: Command | None,
         serving: Serving,
     ) -> None:
+        """Answer, and release ``serving`` and the place whatever happens."""
         message = claim.message
         try:
-            with serving:
-                refusal = self._refusal(message, serving)
-                if refusal is not None:
-                    await claim.done()
-                    if refusal:
-                        await self._say(serving, message, refusal)
-                elif command is not None:
-                    await self._obey(command, claim, key, place, serving)
-                elif place is not None:
-                    await self._take_turn(claim, place, serving)
+            refusal = self._refusal(message, serving)
+            if refusal is not None:
+                await claim.done()
+                if refusal:
+                    await self._say(serving, message, refusal)
+            elif command is not None:
+                await self._obey(command, claim, key, place, serving)
+            elif place is not None:
+                await self._take_turn(claim, place, serving)
         except Exception:
             log.exception("bot=%s msg=%s failed", serving.spec.name, message.id)
             self._failed += 1
-            await claim.done()
-            await self._say(serving, message, say("internal", self._tongue(message)))
+            if not claim.cards:  # else the next start ends its card
+                await claim.done()
+                await self._say(serving, message, say("internal", self._tongue(message)))
         finally:
-            if place is not None:
-                place.leave()
+            _leave(place, serving)
 
     async def _take_up(
         self, claim: Claim, key: ConversationKey, place: Place | None, connected: asyncio.Event
@@ -138,17 +143,16 @@ class Reception:
         serving = self._serving()
         if place is not None and young(claim, serving.channel.now()):
             command = command_in(claim.message.text)
-            await self._take_in(claim, key, place, command, serving)
+            await self._take_in(claim, key, place, command, serving.hold())
             return
+        serving.hold()
         try:
-            with serving:
-                if not await close(claim, serving, self._tongue(claim.message)):
-                    self._insist(claim, serving)
+            if not await close(claim, serving, self._tongue(claim.message)):
+                self._insist(claim, serving)
         except Exception:
             log.exception("bot=%s leftover msg=%s failed", serving.spec.name, claim.message.id)
         finally:
-            if place is not None:
-                place.leave()
+            _leave(place, serving)
 
     async def _take_turn(self, claim: Claim, place: Place, serving: Serving) -> None:
         turn = Turn(
@@ -218,9 +222,12 @@ class Reception:
         """Go on trying to end a card, beside everything else."""
 
         async def work() -> None:
-            with serving:
+            try:
                 await insist(claim, serving)
+            finally:
+                serving.release()
 
+        serving.hold()
         task = asyncio.create_task(work(), name=f"end {claim.message.id}")
         self.insisting.add(task)
         task.add_done_callback(self.insisting.discard)
@@ -260,6 +267,15 @@ class Reception:
         task.add_done_callback(self.tasks.discard)
         return task
 
+    async def halt(self) -> None:
+        """End everything at once: what was promised stays on disk for the next start."""
+        self.lanes.close()
+        tasks = (*self.tasks, *self.insisting)
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=1.0)
+
     @property
     def turns(self) -> Turns:
         return Turns(
@@ -290,6 +306,12 @@ class Reception:
 
     async def _say(self, serving: Serving, message: Message, sentence: str) -> None:
         await reply(serving.channel, serving.spec.name, message, sentence)
+
+
+def _leave(place: Place | None, serving: Serving) -> None:
+    if place is not None:
+        place.leave()
+    serving.release()
 
 
 def _give_up(turns: Iterable[Turn], reason: Reason) -> None:

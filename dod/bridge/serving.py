@@ -10,7 +10,7 @@ from dod.ports import App, Channel
 
 @dataclass(eq=False, slots=True)
 class Serving:
-    """What a turn begins with and keeps. ``with serving``: it is in use."""
+    """What a turn begins with and keeps. In use from ``hold`` to ``release``."""
 
     spec: BotSpec
     app: App
@@ -18,12 +18,12 @@ class Serving:
     _users: int = 0
     _idle: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def __enter__(self) -> Self:
+    def hold(self) -> Self:
         self._users += 1
         self._idle.clear()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def release(self) -> None:
         self._users -= 1
         if not self._users:
             self._idle.set()

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import BinaryIO, Literal, TextIO
 
+from dod.config.implicit import load_all
 from dod.config.load import Loaded, load, load_file, load_text
 from dod.config.masking import conceal
 from dod.config.schema import schema_text
@@ -27,7 +28,7 @@ def check(
     1 something is wrong, 2 warnings only.
     """
     if file is None:
-        loaded = load(folder, environ)
+        loaded = load_all(folder, environ)
     elif file == "-" and stdin:
         loaded = load_text(stdin.read(), environ, folder=folder)
     else:

@@ -122,7 +122,7 @@ class _Load:
         for place, remark in parsed.remarks:
             self._report.error(place, remark)
         if parsed.sound and (parsed.root is None or _hollow(parsed.root)):
-            return self._nothing(source, EMPTY)
+            return self._nothing(source, ONLY_COMMENTS if "#" in source.text else EMPTY)
         if parsed.root is None:
             return self._end("rejected")
         root = tags.resolve_file(parsed.root, (self._folder / self._shown,))
@@ -279,6 +279,11 @@ def _misshapen(entry: Entry, empty: Remark, shape: Remark) -> list[tuple[Place, 
 EMPTY = Remark(
     "文件是空的（可能正在保存）；请在里面写上 bots。",
     "The file is empty (perhaps it is being saved); write your bots into it.",
+)
+ONLY_COMMENTS = Remark(
+    "文件里只有注释，还没有机器人；请填好，去掉那几行开头的“# ”，然后保存。",
+    "There are only comments in this file and no bot yet: fill it in, remove the '# ' at the "
+    "beginning of those lines, and save.",
 )
 NO_FOLDER = Remark(
     "配置文件夹还不存在；请把它建好（在容器里运行时：挂载进来），里面放一个 bots.yaml。",

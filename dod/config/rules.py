@@ -10,6 +10,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urlsplit
 
+import idna
+
 from dod.config.complaints import EXPLAIN, Case, Finding, other
 from dod.config.document import Entry, Mapping, Node, Scalar, Sequence, plain, scalars
 from dod.config.problems import nearest, shorten
@@ -249,10 +251,12 @@ def bad_url(value: str) -> bool:
     """Whether a URL that matches the pattern has no usable host or port all the same."""
     try:
         parts = urlsplit(value)
-        port = parts.port
+        port, host = parts.port, parts.hostname or ""
+        if not host.isascii():
+            idna.encode(host)  # as httpx will
     except ValueError:
         return True
-    return not parts.hostname or port == 0
+    return not host or port == 0 or not value.isprintable()
 
 
 def bad_address(key: str) -> tuple[str, str]:

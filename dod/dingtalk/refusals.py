@@ -108,7 +108,10 @@ def never_sent(exc: BaseException | None) -> bool:
 
 def surely_not_done(error: DingTalkError) -> bool:
     """Whether a failed call certainly had no effect, so that another way may be tried."""
-    return not isinstance(error, DingTalkBusy) or never_sent(error.__cause__)
+    if not isinstance(error, DingTalkBusy) or never_sent(error.__cause__):
+        return True
+    # "Busy" is an answer that nothing was done; so is a gateway's that nobody was there.
+    return error.code in {"system.busy", "-1"} or error.status in {502, 503}
 
 
 def _is_dns(exc: BaseException | None) -> bool:

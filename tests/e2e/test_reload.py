@@ -2,17 +2,25 @@
 
 import signal
 import time
+from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from dod.sim.dify.scripts import Answer
 from dod.sim.dingtalk.world import SimCard, SimChat
+from dod.texts import say
 from tests.e2e.rig import Rig, bot
 from tests.e2e.talk import Talk, at_length
 
 # Spending is not what is tested here, and hundreds of people spend a month's quota in a minute.
-UNLIMITED = {"dingtalk_monthly_calls": 0, "dingtalk_monthly_pushes": 0, "dingtalk_qps": 0}
+UNLIMITED: dict[str, object] = {
+    "dingtalk_monthly_calls": 0,
+    "dingtalk_monthly_pushes": 0,
+    "dingtalk_qps": 0,
+}
 SAVES = 100
 
 
@@ -84,9 +92,9 @@ def test_20_changes_of_credentials_in_mid_answer(tmp_path: Path) -> None:
         for entry in bots[1:]:
             rig.dify.app(str(entry["dify_app_api_key"])).answer = at_length
 
-        def script(query: str, turn: int, *rest: object) -> Answer:
+        def script(query: str, turn: int, user: str, inputs: Mapping[str, Any]) -> Answer:
             if query.startswith("question"):
-                return at_length(query, turn, "", {})
+                return at_length(query, turn, user, inputs)
             pieces = (f"You said: {query}. (turn {turn})", *(f" w{n}" for n in range(15)))
             return Answer("".join(pieces), interval=0.08, tokens=pieces)
 
@@ -108,10 +116,11 @@ def test_20_changes_of_credentials_in_mid_answer(tmp_path: Path) -> None:
                     lambda took=took: rig.of("it")["generation"] == took,  # type: ignore[misc]
                     f"save {number} taken",
                 )
-                in_mid_answer += rig.dify.running > 0
+                in_mid_answer += cards_of(chat)[2 * number].state == "typing"
                 rig.until(lambda: rig.dingtalk.live_connections("ding-it") == 1, "the old one left")
                 rig.answer(chat, 2 * number + 1)
         print(f"\n{in_mid_answer} of 20 in mid-answer, {talk.count} other messages")
+        assert in_mid_answer
         talk.check()
         rig.answer(chat, 40)
         said = [f"{word} {number}" for number in range(20) for word in ("first", "second")]
@@ -121,9 +130,9 @@ def test_20_changes_of_credentials_in_mid_answer(tmp_path: Path) -> None:
         ]
         asked = [one for one in rig.dify.requests if one.user == "staff-1"]
         assert [one.query for one in asked] == said
-        assert all(one.finished <= two.at for one, two in zip(asked, asked[1:], strict=False))
+        assert all(one.finished <= two.at for one, two in pairwise(asked))
         assert rig.opened() == {"ding-it": 21, "ding-hr": 1, "ding-ops": 1}
-        assert rig.of("it")["connections"] == 21
+        rig.until(lambda: rig.of("it")["connections"] == 21, "dod counts the same")
         assert rig.dingtalk.complaints == []
         lines = rig.reloads()
         assert len(lines) == 21
@@ -183,7 +192,7 @@ def test_what_a_crash_left_is_ended_when_the_mended_secret_connects(tmp_path: Pa
         rig.dify.app("app-it-key-0123456789").answer = lambda *_: Answer("word " * 90, interval=0.1)
         ann = rig.person()
         chat = rig.single(ann)
-        rig.say(chat, ann, "one")
+        rig.say(chat, ann, "question, please")
         rig.until(lambda: rig.cards(chat) and rig.cards(chat)[0].text, "it types")
         rig.kill(signal.SIGKILL)
         rig.wait_for_exit()
@@ -194,7 +203,9 @@ def test_what_a_crash_left_is_ended_when_the_mended_secret_connects(tmp_path: Pa
         bots[0]["dingtalk_app_client_secret"] = "dingsecret-it-new-0123456789"
         rig.save()
         rig.until(lambda: rig.of("it")["state"] == "connected", "mended")
-        assert rig.answer(chat).text.startswith("word")
+        card = rig.answer(chat)
+        assert card.text.startswith("word")
+        assert say("restarted", "en") in card.text
 
 
 @pytest.mark.timeout(120)

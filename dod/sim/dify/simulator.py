@@ -52,8 +52,9 @@ class SimDify:
     over a ``close`` and a ``start``.
     """
 
-    def __init__(self, port: int = 0) -> None:
+    def __init__(self, port: int = 0, *, host: str = "127.0.0.1") -> None:
         self.port = port
+        self.host = host
         self.requests: list[Asked] = []
         self.stops: list[Stopped] = []
         self.connections = 0
@@ -67,7 +68,7 @@ class SimDify:
     @property
     def url(self) -> str:
         """What an admin writes as ``dify_api_url``."""
-        return f"http://127.0.0.1:{self.port}/v1"
+        return f"http://{self.host}:{self.port}/v1"
 
     @property
     def running(self) -> int:
@@ -94,7 +95,7 @@ class SimDify:
             self._conversations.clear()
 
     async def start(self) -> None:
-        """Listen on 127.0.0.1; port 0 becomes a free one, and stays the same after a ``close``."""
+        """Listen on ``host``; port 0 becomes a free one, and stays the same after a ``close``."""
         web_app = web.Application()
         web_app.router.add_route("*", "/{path:.*}", self._take)
         self._runner = web.AppRunner(web_app, access_log=None, shutdown_timeout=0.1)
@@ -107,7 +108,7 @@ class SimDify:
             return accept()
 
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(connected, "127.0.0.1", self.port, backlog=1024)
+        self._server = await loop.create_server(connected, self.host, self.port, backlog=1024)
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def close(self) -> None:

@@ -1,0 +1,62 @@
+"""An empty folder gets an example that is no bot yet, and becomes one as it says."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from dod.config.firststart import EXAMPLE, begin_folder, not_ours, tell_of_owners
+from dod.config.load import load
+
+
+def test_an_empty_folder_gets_an_example_that_waits(tmp_path: Path) -> None:
+    for name in ("config.schema.json", "bots.status.txt", ".env", "@eaDir"):
+        (tmp_path / name).touch()
+    assert begin_folder(tmp_path)
+    assert (tmp_path / "bots.yaml").read_text("utf-8") == EXAMPLE
+    assert oct((tmp_path / "bots.yaml").stat().st_mode & 0o777) == oct(
+        tmp_path.stat().st_mode & 0o666
+    )
+    loaded = load(tmp_path, {})
+    assert (loaded.verdict, loaded.config) == ("waiting", None)
+    assert "只有注释" in loaded.problems[0].zh
+    assert not begin_folder(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["bots.yaml", ".bots.yaml", "bots.yml", "bots.yaml.txt"])
+def test_a_folder_somebody_uses_is_left_alone(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).touch()
+    assert not begin_folder(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_no_folder_is_made(tmp_path: Path) -> None:
+    assert not begin_folder(tmp_path / "config")
+    assert not (tmp_path / "config").exists()
+
+
+def test_the_example_becomes_a_bot_as_it_says(tmp_path: Path) -> None:
+    text = EXAMPLE[EXAMPLE.index("# bots:") :]
+    text = re.sub("^# ?", "", text, flags=re.MULTILINE)
+    (tmp_path / "bots.yaml").write_text(text, "utf-8")
+    # Not filled in yet: each placeholder is its own error, and there are no others.
+    loaded = load(tmp_path, {})
+    assert len(loaded.problems) == 3
+    assert all("<" in problem.source_line for problem in loaded.problems)
+    (tmp_path / "bots.yaml").write_text(re.sub("<[a-z-]+>", "ding123456", text), "utf-8")
+    loaded = load(tmp_path, {})
+    assert (loaded.accepted, loaded.problems) == (("问答助手",), ())
+
+
+def test_only_a_folder_of_someone_else_is_told_of(tmp_path: Path) -> None:
+    assert tell_of_owners(tmp_path, tmp_path / "absent") == ()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_sentence_names_the_owner_and_the_value() -> None:
+    theirs = not_ours(Path("/config"), 1026, 100, needed=False)
+    assert "1026:100" in theirs.zh
+    assert "PUID=1026 and PGID=100" in theirs.en
+    roots = not_ours(Path("/data"), 0, 0, needed=True)
+    assert "chown" in roots.zh
+    assert "chown" in roots.en
