@@ -13,7 +13,7 @@ ARG DEBIAN_MIRROR=
 # hadolint ignore=DL3008
 RUN --mount=type=secret,id=ca \
     if [ -n "${DEBIAN_MIRROR}" ]; then \
-      sed -i "s|http://deb.debian.org|${DEBIAN_MIRROR}|" /etc/apt/sources.list.d/debian.sources; \
+      sed -i "s|^URIs: [a-z]*://[^/]*|URIs: ${DEBIAN_MIRROR}|" /etc/apt/sources.list.d/debian.sources; \
     fi; \
     set --; [ ! -f /run/secrets/ca ] || set -- -o Acquire::https::CAInfo=/run/secrets/ca; \
     apt-get "$@" update -q; \
@@ -50,7 +50,7 @@ RUN --mount=type=secret,id=ca \
     set -eu; \
     cp /etc/apt/sources.list.d/debian.sources /tmp/; \
     if [ -n "${DEBIAN_MIRROR}" ]; then \
-      sed -i "s|http://deb.debian.org|${DEBIAN_MIRROR}|" /etc/apt/sources.list.d/debian.sources; \
+      sed -i "s|^URIs: [a-z]*://[^/]*|URIs: ${DEBIAN_MIRROR}|" /etc/apt/sources.list.d/debian.sources; \
     fi; \
     set --; [ ! -f /run/secrets/ca ] || set -- -o Acquire::https::CAInfo=/run/secrets/ca; \
     apt-get "$@" update -q; \

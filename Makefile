@@ -15,6 +15,7 @@ help: ## this list
 	@echo 'make check   format, lint, types, layers and unit tests: less than a minute'
 	@echo 'make test    every test: unit, contract, SDK and end to end'
 	@echo 'make bench-reload   from a save to its effect, with 50 bots: docs/benchmarks.md'
+	@echo 'make image   the container image, and its tests on the Docker Engine of this machine'
 	@echo 'make lock    resolve the dependencies of pyproject.toml anew into requirements.lock'
 	@echo 'make clean   remove the virtual environment and everything generated'
 
@@ -35,8 +36,8 @@ check: $(MADE)
 	@$(BIN)/pytest -q tests/test_*.py
 
 test: $(MADE)
-	@echo '== all tests'
-	@$(BIN)/pytest -q tests
+	@echo '== all tests but those of the image (make image)'
+	@$(BIN)/pytest -q tests --ignore=tests/image
 
 bench-reload: $(MADE)
 	@echo '== from a save to its effect, with 50 bots: two minutes'
@@ -51,6 +52,21 @@ lock: $(MADE)
 	    --no-header --no-annotate --python-version 3.11 --all-extras $(ARGS) \
 	    -o requirements.lock pyproject.toml - > /dev/null
 	@echo 'requirements.lock is up to date'
+
+# Where neither an engine nor its base image is there: tests/image/base.sh, as root on Debian.
+image: $(MADE)
+	@echo '== image tests'
+	@$(BIN)/pytest -q tests/image
+
+image-report: $(MADE)
+	@$(BIN)/python -m tests.image.report
+
+# The part of requirements.lock that runs, after `make lock`.
+lock-image: $(MADE)
+	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url \
+	  --no-header --no-annotate --python-version 3.11 -c requirements.lock \
+	  -o requirements.image.lock pyproject.toml > /dev/null
+	@echo 'requirements.image.lock is up to date'
 
 clean:
 	@echo '== removing the virtual environment, caches and build output'

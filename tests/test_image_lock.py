@@ -17,6 +17,6 @@ def pins(name: str) -> dict[str, list[str]]:
 
 def test_the_image_installs_what_is_tested_and_nothing_for_developers() -> None:
     everything, image = pins("requirements.lock"), pins("requirements.image.lock")
-    assert {name: everything.get(name) for name in image} == image
+    assert {name: everything.get(name) for name in image} == image, "run make lock-image"
     assert "httpx" in image
     assert not {"pytest", "mypy", "ruff", "supervisor", "setuptools"} & image.keys()

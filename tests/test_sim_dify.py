@@ -227,9 +227,11 @@ def test_stop_ends_only_the_users_own_task(kind: Kind, version: Version, user: s
 
     async def scenario(sim: SimDify, client: httpx.AsyncClient) -> None:
         app = sim.add_app(KEY, kind, version=version)
-        app.answer = lambda *_: Answer("x" * 24, interval=0.015)
         path = PATHS.get(kind, "/chat-messages")
         ends = kind in {"chatflow", "workflow"} and version != "0.15"
+        stopped = ends or user == "alice"
+        # Long where it is to be stopped: the stop must find it running on a busy machine, too.
+        app.answer = lambda *_: Answer("x" * (8000 if stopped else 24), interval=0.015)
         task = ""
         seen = ""
         body = asking(inputs={"query": "hello"})
@@ -241,7 +243,6 @@ def test_stop_ends_only_the_users_own_task(kind: Kind, version: Version, user: s
                     where = "/workflows/tasks" if kind == "workflow" else path
                     stop = await client.post(f"{where}/{task}/stop", json={"user": user})
                     assert stop.json() == {"result": "success"}
-        stopped = ends or user == "alice"
         assert sim.stops[0].hit == stopped
         assert sim.requests[0].outcome == ("stopped" if stopped else "complete")
         assert ('"stopped"' in seen.replace(": ", ":")) == (
