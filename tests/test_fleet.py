@@ -202,10 +202,11 @@ def test_two_bots_that_swap_names_stay_two() -> None:
         wait(lambda: [bot.generation for bot in fleet.snapshots()] == [2, 2], fleet)
 
 
-def test_a_bot_waits_for_the_one_that_leaves_its_dingtalk_app() -> None:
+def test_a_bot_that_comes_back_is_served_at_once_while_its_former_self_leaves() -> None:
     with running(*SPECS[:1]) as (fleet, builder):
         wait(lambda: states(fleet) == {"a": "connected"}, fleet)
         fleet.apply([])
-        fleet.apply(SPECS[:1])
+        assert fleet.apply(SPECS[:1]) == {"a": "started"}
         wait(lambda: states(fleet) == {"a": "connected"}, fleet)
-        assert builder.channels["a"][0].closed
+        wait(lambda: builder.channels["a"][0].closed, fleet)
+        assert len(builder.channels["a"]) == 2

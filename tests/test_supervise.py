@@ -13,6 +13,8 @@ import pytest
 
 from dod.supervise import prepare, supervise
 
+pytest.importorskip("supervisor", reason="not in the image, which has s6 instead")
+
 
 class Host:
     """A plain host with one ``dod supervise``."""
