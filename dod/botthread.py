@@ -34,7 +34,15 @@ class BotThread:
     Thread: made and asked by the main thread; everything asynchronous happens in its own.
     """
 
-    def __init__(self, spec: BotSpec, build: Callable[[BotSpec, str], Bot]) -> None:
+    def __init__(
+        self,
+        spec: BotSpec,
+        build: Callable[[BotSpec, str], Bot],
+        *,
+        begin_with: BotSpec | None = None,
+    ) -> None:
+        """``begin_with``: what is known to have worked, to serve by until ``spec`` is taken."""
+        self._begin_with = begin_with
         self.spec = spec  # the newest one given
         self.owner = uuid.uuid4().hex
         self._refused = ""
@@ -103,6 +111,11 @@ class BotThread:
         return not self._thread.is_alive()
 
     @property
+    def served(self) -> BotSpec | None:
+        """What the bot served by last: with the credentials that worked. Thread: any."""
+        return self._bot.spec if self._bot is not None else None
+
+    @property
     def dead(self) -> bool:
         """The thread ended without being asked to."""
         return bool(self._crash) and not self._thread.is_alive()
@@ -137,11 +150,11 @@ class BotThread:
         loop = asyncio.get_running_loop()
         # One worker: DNS is all that ever blocks here.
         loop.set_default_executor(ThreadPoolExecutor(1, f"dns {self.spec.name}"))
-        begun_with = self.spec
+        begun_with = self._begin_with or self.spec
         bot = self._build(begun_with, self.owner)
         self._bot, self._loop = bot, loop
         if self.spec is not begun_with:  # another came while it was built
-            bot.take(self.spec)
+            self._take(bot, self.spec)
         beating = asyncio.create_task(self._keep_beating(), name="beat")
         running = asyncio.create_task(bot.run(), name="run")
         stopping = asyncio.create_task(self._stop.wait(), name="stop")

@@ -43,6 +43,7 @@ class _Post:
 
     spec: BotSpec
     thread: BotThread | None = None
+    served: BotSpec | None = None  # by a thread that died: its credentials had worked
     crashes: int = 0
     restart_at: float = 0.0
 
@@ -139,7 +140,7 @@ class Fleet:
                 post.restart_at = now + wait
                 log.error("bot=%s died, starts again in %.0f s", name, wait)
             elif now >= post.restart_at:
-                post.thread = None
+                post.served, post.thread = post.thread.served, None
         self._fill()
 
     def _fill(self) -> None:
@@ -147,14 +148,14 @@ class Fleet:
         for name, post in self._posts.items():
             if post.thread is not None or time.monotonic() < post.restart_at:
                 continue
-            thread = BotThread(post.spec, self._build)
+            thread = BotThread(post.spec, self._build, begin_with=post.served)
             try:
                 thread.start()
             except RuntimeError as error:  # the host's limit of threads, which may be lifted
                 log.error("bot=%s cannot be started: %s", name, error)  # noqa: TRY400
                 post.restart_at = time.monotonic() + LAST_RESTART
                 continue
-            post.thread, post.restart_at = thread, 0.0
+            post.thread, post.served, post.restart_at = thread, None, 0.0
             log.info("bot=%s started", name)
 
     def drain(self, deadline: float) -> None:

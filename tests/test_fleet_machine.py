@@ -261,3 +261,15 @@ class FleetMachine(RuleBasedStateMachine):
 
 
 TestFleetMachine = FleetMachine.TestCase
+
+
+def test_a_crash_while_a_wrong_secret_is_pending_goes_back_to_the_one_that_worked() -> None:
+    machine = FleetMachine()
+    machine.begin()
+    machine.add_or_change_live("a", 1)
+    machine.change_secret("a", wrong=True)
+    machine.crash("a")
+    machine.until(lambda: len(machine.world.connected("ding-a")) == 1, "it serves again")
+    machine.ask("a")
+    assert len(machine.said) == 1
+    machine.teardown()
