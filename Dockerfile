@@ -1,7 +1,7 @@
 # Dify on DingTalk, for a NAS: Debian, its Python, its s6; nothing else is fetched but wheels.
 # Builds on Docker 20.10 with BuildKit: DOCKER_BUILDKIT=1 docker build -t dod .
-# In China: --build-arg DEBIAN_MIRROR=https://mirrors.tuna.tsinghua.edu.cn
-#           --build-arg PIP_INDEX_URL=https://mirrors.tuna.tsinghua.edu.cn/pypi/web/simple
+# In China: --build-arg DEBIAN_MIRROR=https://HOST, the scheme and host of a mirror of Debian, and
+#           --build-arg PIP_INDEX_URL=https://HOST/…/simple, the index of a mirror of PyPI
 # Behind a proxy that speaks with a certificate of its own: --secret id=ca,src=ca.pem, and
 # --secret id=pip.conf,src=pip.conf with "[global]" and "cert = /run/secrets/ca".
 ARG BASE=debian:trixie-slim

@@ -19,7 +19,6 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "The app returned no content this time. Please try again in other words.",
     ),
     "stopped": ("（已停止）", "(stopped)"),
-    "thinking": ("思考中…", "Thinking…"),
     "paused": (
         "流程停在一个需要人工填写的表单，在钉钉里填不了；请联系管理员到 Dify 处理。",
         "The workflow waits for a form that cannot be filled in here. "
@@ -64,7 +63,6 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "Done: a new conversation has begun; what was said before is no longer considered.",
     ),
     "nothing_to_stop": ("现在没有正在生成的回答。", "There is no answer in progress."),
-    "stop_done": ("好的，已停止。", "Stopped."),
     "help": (
         "直接提问即可，群里请先 @我。\n\n"
         "- `/new` 或 新对话：忘掉之前的内容，重新开始\n"

@@ -8,7 +8,7 @@
 #   base.sh stop      the dockerd that `start` has started
 #   base.sh           install, start and base
 set -euo pipefail
-MIRROR=${MIRROR:-http://deb.debian.org/debian}
+MIRROR=${MIRROR:-} # empty: debootstrap knows Debian's own
 BASE=${BASE:-debian:trixie-slim}
 ROOT=${DOD_DOCKER_ROOT:-/tmp/dod-docker}
 
@@ -53,7 +53,7 @@ base() {
   docker image inspect "$BASE" > /dev/null 2>&1 && return 0
   local tree
   tree=$(mktemp -d)
-  debootstrap --variant=minbase trixie "$tree" "$MIRROR" > "$tree.log" 2>&1 \
+  debootstrap --variant=minbase trixie "$tree" ${MIRROR:+"$MIRROR"} > "$tree.log" 2>&1 \
     || { tail -20 "$tree.log" >&2; return 1; }
   slim "$tree"
   tar -C "$tree" -c . | docker import --change 'CMD ["bash"]' - "$BASE"
@@ -62,20 +62,22 @@ base() {
 
 # What the real trixie-slim lacks, and where it names its packages.
 slim() {
+  local uri
+  uri=$(awk '$1 == "deb" { print $2; exit }' "$1/etc/apt/sources.list")
   find "$1"/usr/share/{doc,man,locale,info} -mindepth 1 ! -name copyright -type f -delete
   find "$1"/usr/share/{doc,man,locale,info} -mindepth 1 -type l -delete
   find "$1"/usr/share/{doc,man,locale,info} -mindepth 1 -type d -empty -delete
   rm -rf "$1"/var/lib/apt/lists/* "$1"/var/cache/apt/* "$1"/var/cache/debconf/*-old \
     "$1"/var/log/{apt,*.log} "$1/etc/apt/sources.list"
-  cat > "$1/etc/apt/sources.list.d/debian.sources" << 'END'
+  cat > "$1/etc/apt/sources.list.d/debian.sources" << END
 Types: deb
-URIs: http://deb.debian.org/debian
+URIs: $uri
 Suites: trixie trixie-updates
 Components: main
 Signed-By: /usr/share/keyrings/debian-archive-keyring.pgp
 
 Types: deb
-URIs: http://deb.debian.org/debian-security
+URIs: ${uri%/}-security
 Suites: trixie-security
 Components: main
 Signed-By: /usr/share/keyrings/debian-archive-keyring.pgp
