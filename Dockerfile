@@ -72,7 +72,7 @@ LABEL org.opencontainers.image.title="dod" \
       org.opencontainers.image.revision="${REVISION}" \
       org.opencontainers.image.created="${CREATED}" \
       org.opencontainers.image.licenses="MIT" \
-      org.opencontainers.image.base.name="docker.io/library/debian:trixie-slim"
+      org.opencontainers.image.base.name="debian:trixie-slim"
 EXPOSE 8765
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=60s --timeout=5s --start-period=60s --retries=3 CMD ["/etc/s6/healthcheck"]
