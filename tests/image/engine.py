@@ -59,8 +59,11 @@ def _try(*words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(words, capture_output=True, encoding="utf-8", timeout=60, check=False)
 
 
-def build(tag: str) -> None:
-    """Build the image as a person would. A CA of this machine (PIP_CERT) goes in as a secret."""
+def build(tag: str, dockerfile: str = "") -> None:
+    """Build the image as a person would, or what ``dockerfile`` (its text) says.
+
+    A CA of this machine (PIP_CERT) goes in as a secret.
+    """
     secrets = []
     ca = os.environ.get("PIP_CERT", "")
     folder = Path("/tmp") / f"dod-build-{RUN}"
@@ -71,7 +74,11 @@ def build(tag: str) -> None:
             conf.write_text("[global]\ncert = /run/secrets/ca\ntimeout = 120\n")
             secrets = ["--secret", f"id=ca,src={ca}", "--secret", f"id=pip.conf,src={conf}"]
         done = subprocess.run(
-            [client(), "build", "--progress=plain", "-t", tag, *secrets, str(ROOT)],
+            [
+                *(client(), "build", "--progress=plain", "-t", tag, *secrets),
+                "-" if dockerfile else str(ROOT),
+            ],
+            input=dockerfile,
             env={**os.environ, "DOCKER_BUILDKIT": "1"},
             capture_output=True,
             encoding="utf-8",
@@ -192,9 +199,9 @@ class World:
         self.urls: dict[str, str] = json.loads(self._sims.log)
         self._url = f"http://{self._sims.address}:9000/"
 
-    def box(self, *options: str, words: Sequence[str] = ()) -> Box:
+    def box(self, *options: str, words: Sequence[str] = (), image: str = "") -> Box:
         """Start a container of the image on the network."""
-        box = Box(self.image, "--network", self.network, *options, words=words)
+        box = Box(image or self.image, "--network", self.network, *options, words=words)
         self._boxes.append(box)
         return box.start()
 
