@@ -5,8 +5,19 @@ from pathlib import Path
 
 import pytest
 
-from dod.config.firststart import EXAMPLE, begin_folder, not_ours, tell_of_owners
+from dod.config.example import EXAMPLE
+from dod.config.firststart import begin_folder, not_ours, tell_of_owners
 from dod.config.load import load
+
+BOT = """\
+bots:
+  - name: moved
+    dingtalk_app_client_id: dingabcdefghijkl
+    dingtalk_app_client_secret: secret0123456789
+    dify_app_type: ChatBot
+    dify_app_api_key: app-0123456789
+    handler: DifyAiCardBotHandler
+"""
 
 
 def test_an_empty_folder_gets_an_example_that_waits(tmp_path: Path) -> None:
@@ -46,6 +57,19 @@ def test_the_example_becomes_a_bot_as_it_says(tmp_path: Path) -> None:
     (tmp_path / "bots.yaml").write_text(re.sub("<[a-z-]+>", "ding123456", text), "utf-8")
     loaded = load(tmp_path, {})
     assert (loaded.accepted, loaded.problems) == (("问答助手",), ())
+
+
+def test_the_originals_file_put_beside_the_untouched_example_counts(tmp_path: Path) -> None:
+    begin_folder(tmp_path)
+    assert load(tmp_path, {}).verdict == "waiting"
+    (tmp_path / ".bots.yaml").write_text(BOT, "utf-8")
+    loaded = load(tmp_path, {})
+    assert (loaded.file, loaded.accepted) == (".bots.yaml", ("moved",))
+    assert ["bots.yaml is ignored" in problem.en for problem in loaded.problems] == [True]
+    # Once a person has written into bots.yaml, it is meant: also when it says that no bot is.
+    with (tmp_path / "bots.yaml").open("a", encoding="utf-8") as stream:
+        stream.write("# nothing any more\n")
+    assert load(tmp_path, {}).verdict == "waiting"
 
 
 def test_only_a_folder_of_someone_else_is_told_of(tmp_path: Path) -> None:

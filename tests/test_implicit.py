@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from dod.config.firststart import EXAMPLE
+from dod.config.example import EXAMPLE
 from dod.config.implicit import IGNORED, load_all
 
 FORM = {

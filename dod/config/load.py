@@ -13,6 +13,7 @@ from dod.config.bots import config_of, read_bots, unresolved, usable_defaults
 from dod.config.complaints import slips_in
 from dod.config.document import Entry, Mapping, Node, Scalar, Sequence, parse
 from dod.config.environment import Environment, read_dotenv, read_environment, together
+from dod.config.example import is_example
 from dod.config.files import Files, too_large, unreadable
 from dod.config.masking import Mask
 from dod.config.problems import Problem, Report, nearest
@@ -135,10 +136,18 @@ class _Load:
         for path in paths:
             source = self._files.read(path)
             if source is not None:
+                if self._unused_example(source, path, paths):
+                    continue
                 self._shown = path.name
                 self._warn_of_ignored(path.name, paths)
                 return source
         return None
+
+    def _unused_example(self, source: Source | Remark, path: Path, paths: list[Path]) -> bool:
+        """The untouched first example, beside which somebody has put the file of the original."""
+        if not isinstance(source, Source) or not is_example(source.text):
+            return False
+        return any(self._files.exists(later) for later in paths[paths.index(path) + 1 :])
 
     def _warn_of_ignored(self, taken: str, paths: list[Path]) -> None:
         for path in paths:
