@@ -33,8 +33,8 @@ _VERDICTS: dict[str, Pair] = {
         "{file} is not applied; the last good version stays. Correct it and save: no restart.",
     ),
     "waiting": (
-        "没有可用的配置：{file} 不存在或是空的；正在运行的机器人继续运行。",
-        "There is no configuration: {file} does not exist or is empty. Bots that run go on.",
+        "没有可用的配置：{file} 不存在，或里面还没有内容；正在运行的机器人继续运行。",
+        "There is no configuration: no {file}, or nothing in it yet. Bots that run go on.",
     ),
 }
 _STATES: dict[str, Pair] = {
