@@ -73,9 +73,10 @@ class Channel(Protocol):
     def card(self, message: Message, style: CardStyle, n: int = 0) -> Card:
         """The ``n``-th card of the answer to ``message``. No I/O."""
 
-    async def reply(self, message: Message, text: str) -> None:
+    async def reply(self, message: Message, text: str, *, mention: bool = False) -> None:
         """Send one Markdown message: by the session webhook, or, expired, by the robot API.
 
+        ``mention``: name the asker with an @, where the medium can (a group's webhook).
         Raises DingTalkError. Not idempotent: never repeat it after an unknown outcome.
         """
 

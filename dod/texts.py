@@ -57,6 +57,16 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "抱歉，您目前没有使用这个机器人的权限。需要的话请联系管理员。",
         "Sorry, you may not use this bot at present. Please ask your administrator.",
     ),
+    "per_minute": (
+        "您问得有点快：每分钟最多 {most} 个问题。请过 {seconds} 秒再问一次。",
+        "That was a little fast: at most {most} questions a minute. "
+        "Please ask again in {seconds} seconds.",
+    ),
+    "per_day": (
+        "您今天的 {most} 个问题已经用完，明天可以继续问。需要更多的话请联系管理员。",
+        "Your {most} questions for today are used up; you can go on tomorrow. "
+        "Please ask your administrator if you need more.",
+    ),
     # -- commands
     "new_conversation": (
         "好的，已开始新对话，之前的内容不再参考。",

@@ -123,6 +123,7 @@ class FakeChannel:
         self.faults = Faults()
         self.cards: dict[str, FakeCard] = {}
         self.replies: list[tuple[str, str]] = []  # (message id, text)
+        self.mentioned: list[str] = []
         self.told: list[tuple[tuple[str, ...], str]] = []  # (staff ids, text)
         self.connections = 0
         self.left = asyncio.Event()
@@ -157,10 +158,12 @@ class FakeChannel:
         name = f"{message.id}/{n}"
         return self.cards.setdefault(name, FakeCard(name, style, self.faults))
 
-    async def reply(self, message: Message, text: str) -> None:
+    async def reply(self, message: Message, text: str, *, mention: bool = False) -> None:
         await asyncio.sleep(0)
         self.faults.strike("reply")
         self.replies.append((message.id, text))
+        if mention:
+            self.mentioned.append(message.sender.staff_id)
 
     async def tell(self, staff_ids: Sequence[str], text: str, *, corp_id: str = "") -> None:
         del corp_id

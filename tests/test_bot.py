@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from dod.bridge import turn as turn_module
-from dod.config.spec import Allow, Config, Conversation, Show
+from dod.bridge.claims import Claim
+from dod.config.spec import Allow, Config, Conversation, Limits, Show
 from dod.errors import (
     AnswerCut,
     BadCredentials,
@@ -23,6 +24,7 @@ from dod.texts import say
 from tests.fakes import MemoryStore
 from tests.scene import ANN, BOB, GROUP, HELLO, NOW, SINGLE, SPEC, Scene, message, play
 
+DAY = time.strftime("%Y-%m-%d", time.localtime(NOW))
 MARKDOWN = replace(SPEC, handler="DifyMarkdownBotHandler")
 
 
@@ -573,6 +575,55 @@ def test_admins_may_always_ask() -> None:
     spec = replace(SPEC, allow=Allow(users=(), groups=()))
     scene = play(Scene(spec=spec, config=Config(admins=("staff-ann",))), message(1, chat=GROUP))
     assert len(scene.app.questions) == 1
+
+
+def test_who_asks_too_fast_is_told_how_long_to_wait() -> None:
+    spec = replace(SPEC, limits=Limits(per_minute=2))
+    scene = play(Scene(HELLO, HELLO, HELLO, spec=spec), *(message(n) for n in (1, 2, 3)))
+    assert len(scene.app.questions) == 2
+    (refused,) = scene.channel.replies
+    assert refused[0] == "msg-3"
+    assert "at most 2 questions a minute" in refused[1]
+    # Bob has his own two, and commands are not counted.
+    busy = [message(4, "/help", sender=BOB), *(message(n, sender=BOB) for n in (5, 6))]
+    scene = play(Scene(HELLO, HELLO, spec=spec), *busy)
+    assert len(scene.app.questions) == 2
+
+
+def test_a_days_count_survives_a_restart_but_not_the_night() -> None:
+    spec, store = replace(SPEC, limits=Limits(per_day=1)), MemoryStore()
+    first = play(Scene(HELLO, HELLO, spec=spec, store=store), message(1), message(2))
+    assert len(first.app.questions) == 1
+    assert first.channel.replies == [("msg-2", say("per_day", "en", most=1))]
+    second = play(Scene(HELLO, spec=spec, store=store), message(3))
+    assert second.app.questions == []
+    tomorrow = Scene(HELLO, spec=spec, store=store)
+    tomorrow.channel.clock = NOW + 86_400
+    assert len(play(tomorrow, message(4)).app.questions) == 1
+
+
+def test_a_question_that_a_crash_left_is_counted_once() -> None:
+    spec = replace(SPEC, limits=Limits(per_day=1))
+    store = MemoryStore()
+    asyncio.run(store.put("asked/ding-it/staff-ann", {"day": DAY, "asked": 1}))
+    asyncio.run(store.put("claim/ding-it/msg-1", Claim("ding-it", message(1), store).to_json()))
+    assert len(play(Scene(HELLO, spec=spec, store=store)).app.questions) == 1
+
+
+def test_admins_are_not_limited() -> None:
+    spec, admins = replace(SPEC, limits=Limits(1, 1)), Config(admins=("staff-ann",))
+    scene = Scene(HELLO, HELLO, spec=spec, config=admins)
+    assert len(play(scene, message(1), message(2)).app.questions) == 2
+
+
+@pytest.mark.parametrize(("after", "mentioned"), [(-1.0, ["staff-ann"]), (20.0, [])])
+def test_who_has_waited_long_is_called(
+    after: float, mentioned: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(turn_module, "MENTION_AFTER", after)
+    scene = play(Scene(answer("x" * 20_000), spec=MARKDOWN), message(1, chat=GROUP))
+    assert len(scene.channel.replies) > 1
+    assert scene.channel.mentioned == mentioned
 
 
 def test_inputs_are_filled_by_plain_substitution() -> None:

@@ -38,6 +38,28 @@ def test_the_webhook_is_used_while_it_lives(*, group: bool) -> None:
     assert asyncio.run(act()).body["markdown"]["title"] == "你好"
 
 
+def test_the_asker_is_called_by_name_in_a_group() -> None:
+    async def act() -> None:
+        async with scene() as it:
+            message = await heard(it, group=True)
+            await it.channel.reply(message, MARKDOWN, mention=True)
+            assert it.sim.replies[0].mentioned == (message.sender.staff_id,)
+            assert it.sim.replies[0].text.startswith(MARKDOWN)
+            await it.channel.reply(replace(message, webhook=""), MARKDOWN, mention=True)
+            assert it.sim.replies[1].text == MARKDOWN
+
+    asyncio.run(act())
+
+
+def test_nobody_is_called_by_name_in_a_chat_of_two() -> None:
+    async def act() -> None:
+        async with scene() as it:
+            await it.channel.reply(await heard(it), MARKDOWN, mention=True)
+            assert sent(it) == [("webhook", "markdown", MARKDOWN)]
+
+    asyncio.run(act())
+
+
 @pytest.mark.parametrize("group", [False, True], ids=["single", "group"])
 def test_after_its_time_the_robot_sends(*, group: bool) -> None:
     async def act() -> None:

@@ -46,7 +46,7 @@ class Conversations:
 
     async def recall(self, key: ConversationKey, app: App, policy: Conversation) -> str:
         """Dify's conversation id, or "" to begin a new one."""
-        known = await _soon(self._store.get(f"conversation/{key}"), "recalled")
+        known = await soon(self._store.get(f"conversation/{key}"), "conversation recalled")
         if not known or known.get("app") != app.fingerprint:
             return ""
         silent = time.time() - float(known.get("at", 0))
@@ -56,10 +56,10 @@ class Conversations:
 
     async def remember(self, key: ConversationKey, app: App, conversation_id: str) -> None:
         value = {"id": conversation_id, "app": app.fingerprint, "at": time.time()}
-        await _soon(self._store.put(f"conversation/{key}", value), "remembered")
+        await soon(self._store.put(f"conversation/{key}", value), "conversation remembered")
 
     async def forget(self, key: ConversationKey) -> None:
-        await _soon(self._store.delete(f"conversation/{key}"), "forgotten")
+        await soon(self._store.delete(f"conversation/{key}"), "conversation forgotten")
 
     async def ask(
         self, app: App, question: Question, key: ConversationKey, policy: Conversation
@@ -91,11 +91,11 @@ class Conversations:
                 yield event
 
 
-async def _soon(call: Coroutine[Any, Any, T], what: str) -> T | None:
+async def soon(call: Coroutine[Any, Any, T], what: str) -> T | None:
     """The result of a store call, or None if the disk does not answer: the turn goes on."""
-    task = asyncio.create_task(call, name=f"conversation {what}")
+    task = asyncio.create_task(call, name=f"store {what}")
     done, _ = await asyncio.wait({task}, timeout=STORE_WAIT)
     if done:
         return task.result()
-    log.warning("store is slow: a conversation is not %s", what)
+    log.warning("store is slow: not %s", what)
     return None

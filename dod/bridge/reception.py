@@ -14,7 +14,7 @@ from dod.bridge.conversations import Conversations, key_of
 from dod.bridge.endings import insist
 from dod.bridge.lanes import Lanes, Place
 from dod.bridge.leftovers import close, young
-from dod.bridge.limits import Refusals, may_ask
+from dod.bridge.limits import Admission
 from dod.bridge.pacing import Pace
 from dod.bridge.replies import reply
 from dod.bridge.serving import Serving
@@ -23,11 +23,9 @@ from dod.config.spec import Config
 from dod.messages import ConversationKey, Message
 from dod.ports import Store
 from dod.status import Turns
-from dod.texts import Tongue, kind_of, say, tongue
+from dod.texts import Tongue, say, tongue
 
 log = logging.getLogger(__name__)
-
-STALE = 600.0  # seconds by DingTalk's clock; then a message is not answered out of the blue
 
 
 class Meter(Protocol):
@@ -61,7 +59,7 @@ class Reception:
         self._config = config
         self._meter = meter
         self._conversations = Conversations(store)
-        self._refusals = Refusals()
+        self._admission = Admission(store, config)
         self._turns: set[Turn] = set()
         self.insisting: set[asyncio.Task[None]] = set()  # cards that do not take their end yet
         self._stopped: dict[ConversationKey, int] = {}  # what was said before is to be stopped
@@ -113,11 +111,19 @@ class Reception:
         place: Place | None,
         command: Command | None,
         serving: Serving,
+        *,
+        resumed: bool = False,
     ) -> None:
         """Answer, and release ``serving`` and the place whatever happens."""
         message = claim.message
         try:
-            refusal = self._refusal(message, serving)
+            refusal = await self._admission.refusal(
+                message,
+                serving.spec,
+                serving.channel.now(),
+                self._tongue(message),
+                counts=command is None and not resumed,
+            )
             if refusal is not None:
                 await claim.done()
                 if refusal:
@@ -143,7 +149,7 @@ class Reception:
         serving = self._serving()
         if place is not None and young(claim, serving.channel.now()):
             command = command_in(claim.message.text)
-            await self._take_in(claim, key, place, command, serving.hold())
+            await self._take_in(claim, key, place, command, serving.hold(), resumed=True)
             return
         serving.hold()
         try:
@@ -176,22 +182,6 @@ class Reception:
             self._answered += 1
         elif outcome == "failed":
             self._failed += 1
-
-    def _refusal(self, message: Message, serving: Serving) -> str | None:
-        """Why ``message`` is not for Dify: a sentence, "" for silence, None if it is."""
-        language = self._tongue(message)
-        if not may_ask(serving.spec.allow, self._config().admins, message):
-            return say("not_allowed", language) if self._refusals.tell(message) else ""
-        if message.error_code:
-            log.error("bot=%s no text came: code=%s", serving.spec.name, message.error_code)
-            return say("over_quota", language)
-        if not message.text.strip():
-            if message.kind == "text":
-                return say("nothing_asked", language)
-            return say("only_text", language, kind=kind_of(message.kind, language))
-        if message.age > STALE:
-            return say("too_old", language, minutes=round(message.age / 60))
-        return None
 
     async def _obey(
         self,

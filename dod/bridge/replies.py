@@ -13,20 +13,25 @@ log = logging.getLogger(__name__)
 RETRIES = (1.0, 3.0, 10.0)  # seconds between tries, while nothing can have been sent
 
 
-async def reply(channel: Channel, bot: str, message: Message, text: str) -> bool:
-    """Send ``text`` as Markdown messages. False if none of it can have arrived; logged then."""
-    sent = False
-    for part in cut(text):
-        if not await _send(channel, bot, message, part):
-            return sent
-        sent = True
+async def reply(
+    channel: Channel, bot: str, message: Message, text: str, *, mention: bool = False
+) -> bool:
+    """Send ``text`` as Markdown messages. False if none of it can have arrived; logged then.
+
+    ``mention``: the last of them calls the asker, where DingTalk can do that.
+    """
+    parts = list(cut(text))
+    for number, part in enumerate(parts, start=1):
+        last = mention and number == len(parts)
+        if not await _send(channel, bot, message, part, mention=last):
+            return number > 1
     return True
 
 
-async def _send(channel: Channel, bot: str, message: Message, part: str) -> bool:
+async def _send(channel: Channel, bot: str, message: Message, part: str, *, mention: bool) -> bool:
     for delay in (*RETRIES, None):
         try:
-            await channel.reply(message, part)
+            await channel.reply(message, part, mention=mention)
         except DingTalkError as error:
             if delay is None or not (error.retry and error.not_done):
                 log.error("bot=%s reply not delivered: %s", bot, error)  # noqa: TRY400  # DingTalk's answer says it

@@ -38,6 +38,7 @@ Outcome = Literal["answered", "empty", "stopped", "paused", "failed", "dropped"]
 Reason = Literal["stopped", "shutting_down"]
 
 TELL_PLACE_AFTER = 3.0  # seconds in the queue
+MENTION_AFTER = 20.0  # seconds: then the asker has looked away
 STOP_GRACE = 2.0  # seconds for Dify to end a stopped answer by itself (dify-api §3: about 0.3)
 
 
@@ -83,6 +84,7 @@ class Turn:
             )
         else:
             self._writer = None
+        self._started = 0.0
         self.unsettled = False  # a card is still open: see ``endings.insist``
 
     @property
@@ -96,7 +98,7 @@ class Turn:
 
     async def run(self) -> Outcome:
         """Answer the message; every path ends in a reply. Never raises DodError."""
-        started = asyncio.get_running_loop().time()
+        self._started = started = asyncio.get_running_loop().time()
         if not await self.claim.fresh():
             return "dropped"
         try:
@@ -252,7 +254,8 @@ class Turn:
         self._answer.chars = len(text)
         if self._writer is None:
             await self.claim.done()  # first: a reply must not be sent twice
-            await self._reply(text)
+            took = asyncio.get_running_loop().time() - self._started
+            await self._reply(text, mention=took > MENTION_AFTER)
             return
         # Both at once: the promise goes to disk while the last update comes back.
         await asyncio.gather(
@@ -260,8 +263,9 @@ class Turn:
         )
         self.unsettled = not await finish(self.claim, self._writer, self.serving, self.tongue)
 
-    async def _reply(self, text: str) -> None:
-        await reply(self.serving.channel, self.serving.spec.name, self.message, text)
+    async def _reply(self, text: str, *, mention: bool = False) -> None:
+        channel, bot = self.serving.channel, self.serving.spec.name
+        await reply(channel, bot, self.message, text, mention=mention)
 
     def _log(self, outcome: Outcome, started: float) -> None:
         """The canonical line of a turn: no text, no names."""

@@ -59,8 +59,8 @@ class DingTalkChannel:
     def card(self, message: Message, style: CardStyle, n: int = 0) -> Card:
         return AICard(self._api, message, style, n)
 
-    async def reply(self, message: Message, text: str) -> None:
-        await replies.send(self._api, message, text, self._push)
+    async def reply(self, message: Message, text: str, *, mention: bool = False) -> None:
+        await replies.send(self._api, message, text, self._push, mention=mention)
 
     async def tell(self, staff_ids: Sequence[str], text: str, *, corp_id: str = "") -> None:
         await replies.tell(self._api, staff_ids, text, corp_id)

@@ -20,15 +20,18 @@ _TITLE_MAX = 24  # characters
 _MARKS = "#>*-_`~|[]()!0123456789. \t"  # what Markdown may begin a line with
 
 
-async def send(api: Api, message: Message, text: str, push: Callable[[str], None]) -> None:
+async def send(
+    api: Api, message: Message, text: str, push: Callable[[str], None], *, mention: bool = False
+) -> None:
     """Send ``text`` where ``message`` came from. Raises DingTalkError; tried once, see ``Channel``.
 
     The webhook costs a push, the robot a call. ``push`` hears the corp id of each webhook message.
+    The robot cannot ``mention`` anybody.
     """
     refusal: DingTalkError | None = None
     if message.webhook and not _expired(api, message):
         try:
-            await _by_webhook(api, message, text, push)
+            await _by_webhook(api, message, text, push, mention=mention)
         except DingTalkError as error:
             error.not_done = surely_not_done(error)
             if not error.not_done:
@@ -80,8 +83,15 @@ def _expired(api: Api, message: Message) -> bool:
     return 0 < message.webhook_expires_at <= api.clock.now()
 
 
-async def _by_webhook(api: Api, message: Message, text: str, push: Callable[[str], None]) -> None:
-    body = {"msgtype": "markdown", "markdown": {"title": title(text), "text": text}}
+async def _by_webhook(
+    api: Api, message: Message, text: str, push: Callable[[str], None], *, mention: bool
+) -> None:
+    body: Json = {"msgtype": "markdown", "markdown": {"title": title(text), "text": text}}
+    asker = message.sender.staff_id
+    if mention and asker and message.chat.kind == "group":
+        # Only who is named in the text, too, is called (dingtalk-protocol §6).
+        body["markdown"]["text"] = f"{text}\n\n@{asker}"
+        body["at"] = {"atUserIds": [asker]}
     counted = True
     try:
         await api.ask(message.webhook, body)

@@ -210,6 +210,12 @@ class SimReply:
     at: float = field(default_factory=time.monotonic)
     msg: SimMessage | None = None
 
+    @property
+    def mentioned(self) -> tuple[str, ...]:
+        """Staff ids of those whom it calls: listed in ``at``, and named in the text (§6)."""
+        listed = self.body.get("at", {}).get("atUserIds", [])
+        return tuple(who for who in listed if f"@{who}" in self.text)
+
 
 class SimEvent(NamedTuple):
     """Something changed. ``kind`` tells what ``subject`` is.
