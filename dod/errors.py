@@ -9,10 +9,12 @@ DodError
 │   ├── QuotaExhausted    the organisation's monthly calls are used up
 │   ├── AddressRefused    this host's address is not in the white list, or is banned
 │   ├── CardGone          the card does not exist (any more)
+│   ├── FileGone          a file's downloadCode is wrong or has expired
 │   ├── ContentTooLong    the text is longer than the card takes
 │   ├── Undeliverable     DingTalk said 200, but the person or group was not reached
 │   └── DingTalkBusy      5xx, HTML, time-out, no connection
 ├── DifyError             ``key`` tells which sentence; see dify-api §9
+│   ├── FileRefused       Dify does not take this file; ``key`` tells why
 │   ├── ConversationGone  Dify has forgotten the conversation (or never answers on it)
 │   └── AnswerCut         the stream ended, or fell silent, without its terminal event
 └── StoreError            the disk cache cannot be opened
@@ -93,6 +95,10 @@ class CardGone(DingTalkError):
     pass
 
 
+class FileGone(DingTalkError):
+    key = "file_gone"
+
+
 class ContentTooLong(DingTalkError):
     pass
 
@@ -110,6 +116,10 @@ class DifyError(DodError):
     """Dify refused, failed, or could not be reached."""
 
     key = "dify"
+
+
+class FileRefused(DifyError):
+    key = "file_refused"
 
 
 class ConversationGone(DifyError):

@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 ChatKind = Literal["single", "group"]
+AttachmentKind = Literal["picture", "audio", "video", "file"]  # DingTalk's word
+FileKind = Literal["image", "document", "audio", "video", "custom"]  # Dify's word
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +36,29 @@ class Person:
 
 
 @dataclass(frozen=True, slots=True)
+class Attachment:
+    """Something that is no text. ``code`` fetches it, for this robot only (dingtalk-protocol §7).
+
+    ``name`` is a file's, as its sender knows it; pictures and voices have none. ``quoted``: it
+    belongs to what the message answers.
+    """
+
+    kind: AttachmentKind
+    code: str = field(repr=False)
+    name: str = field(default="", repr=False)
+    quoted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
     """What one person said to one bot.
 
-    ``id`` is DingTalk's msgId (else the frame's messageId); unique per bot only. ``kind`` is its
-    msgtype. Times are epoch seconds by *DingTalk's* clock: ``created_at`` when the person pressed
-    send, ``received_at`` from the frame. ``error_code`` is 20001 when the organisation's Stream
-    quota is used up and the message came without content.
+    ``quote`` is the text of what it answers; ``quoted_card`` names the bot's own card instead, by
+    the ids that DingTalk gives (processQueryKey, msgId). ``id`` is DingTalk's msgId (else the
+    frame's messageId); unique per bot only. ``kind`` is its msgtype. Times are epoch seconds by
+    *DingTalk's* clock: ``created_at`` when the person pressed send, ``received_at`` from the frame.
+    ``error_code`` is 20001 when the organisation's Stream quota is used up and the message came
+    without content.
     """
 
     id: str
@@ -54,6 +72,9 @@ class Message:
     webhook_expires_at: float = 0.0
     corp_id: str = ""
     error_code: str = ""
+    attachments: tuple[Attachment, ...] = ()
+    quote: str = field(default="", repr=False)
+    quoted_card: tuple[str, ...] = ()
 
     @property
     def age(self) -> float:
@@ -68,6 +89,8 @@ class Message:
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> "Message":
         fields = dict(value)
+        fields["attachments"] = tuple(Attachment(**it) for it in fields.get("attachments", ()))
+        fields["quoted_card"] = tuple(fields.get("quoted_card", ()))
         return cls(chat=Chat(**fields.pop("chat")), sender=Person(**fields.pop("sender")), **fields)
 
 
@@ -96,13 +119,58 @@ class CardStyle:
 
 
 @dataclass(frozen=True, slots=True)
+class FileRule:
+    """Which files an app takes. ``extensions``: for kind ``custom``, lower case, without a dot."""
+
+    kinds: frozenset[FileKind]
+    extensions: frozenset[str] = frozenset()
+    most: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class FileField:
+    """A variable of the app's form that holds a file, or with ``many`` a list of them."""
+
+    variable: str
+    rule: FileRule
+    many: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Abilities:
+    """What an app can do beside text, by its ``/parameters`` (dify-api §8).
+
+    ``files``: beside the question; ``fields``: inside its inputs, in the order of the form.
+    ``sizes``: bytes by kind. ``hears``: it turns speech into text.
+    """
+
+    files: FileRule | None = None
+    fields: tuple[FileField, ...] = ()
+    sizes: dict[FileKind, int] = field(default_factory=dict)
+    hears: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class UploadedFile:
+    """A file that Dify has received: ``id`` is its upload_file_id."""
+
+    kind: FileKind
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Question:
-    """What a Dify app is asked. ``user`` is stable, at most 255 characters (dify-api §1)."""
+    """What a Dify app is asked. ``user`` is stable, at most 255 characters (dify-api §1).
+
+    ``files`` go beside the question, ``fields`` into its inputs; a tuple becomes a list.
+    """
 
     text: str = field(repr=False)
     user: str
     inputs: dict[str, str] = field(default_factory=dict, repr=False)
     conversation_id: str = ""
+    files: tuple[UploadedFile, ...] = ()
+    fields: dict[str, UploadedFile | tuple[UploadedFile, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

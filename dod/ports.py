@@ -3,11 +3,12 @@
 ``tests/contract`` runs one suite over the real adapters (against the simulators) and the fakes.
 """
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
-from dod.messages import AnswerEvent, CardStyle, Message, Question
+from dod.messages import Abilities, AnswerEvent, Attachment, CardStyle, Message, Question
 
 ChannelState = Literal["connecting", "connected", "retrying", "bad_credentials", "stopped"]
 Json = dict[str, Any]
@@ -19,6 +20,14 @@ class StateChange:
 
     state: ChannelState
     error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """A file on its way. ``size``: bytes, -1 if not told. ``chunks`` raises DingTalkError."""
+
+    size: int
+    chunks: AsyncIterator[bytes]
 
 
 class Card(Protocol):
@@ -87,6 +96,14 @@ class Channel(Protocol):
         Not idempotent, as ``reply``.
         """
 
+    def download(
+        self, attachment: Attachment, *, corp_id: str = ""
+    ) -> AbstractAsyncContextManager[Download]:
+        """Open what a person sent. Raises DingTalkError; ``FileGone`` if it is not there any more.
+
+        One call, which ``corp_id`` pays for; the bytes themselves cost none.
+        """
+
     def hurry(self) -> None:
         """Shutting down: no rate limit from now on, so that open cards can still be closed."""
 
@@ -113,6 +130,18 @@ class App(Protocol):
 
     async def stop(self, task_id: str, user: str) -> None:
         """Ask Dify to end a running answer; its stream then ends by itself. Raises DifyError."""
+
+    async def abilities(self) -> Abilities:
+        """What the app takes beside text; asked of Dify once in a while. Raises DifyError."""
+
+    async def upload(self, name: str, media: str, file: Download, user: str) -> str:
+        """Give Dify a file of the MIME type ``media``; its upload_file_id. Raises DifyError.
+
+        What ``file.chunks`` raises comes through.
+        """
+
+    async def transcribe(self, name: str, media: str, file: Download, user: str) -> str:
+        """The text of a voice message, by the app's own speech-to-text. As ``upload``."""
 
     @property
     def fingerprint(self) -> str:

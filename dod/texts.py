@@ -41,8 +41,51 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "Hello, I am here. Please write your question after the @.",
     ),
     "only_text": (
-        "目前我只能读文字，还看不了{kind}。请把问题写成文字发给我。",
-        "I can only read text so far, not {kind}. Please write your question as text.",
+        "我看不了{kind}。请把问题写成文字发给我。",
+        "I cannot read {kind}. Please write your question as text.",
+    ),
+    # -- what comes beside text; {what} is a file's name or kind
+    "look_at_this": ("请看我发的内容。", "Please look at what I have sent."),
+    "kind_not_taken": (
+        "这个机器人看不了{kind}。请把问题写成文字。",
+        "This bot cannot read {kind}. Please write your question as text.",
+    ),
+    "extension_not_taken": (
+        "这个机器人读不了 .{extension} 文件。请换一种格式，或把内容粘贴成文字。",
+        "This bot cannot read .{extension} files. Please use another format, or paste the text.",
+    ),
+    "too_many_files": (
+        "一次最多读 {most} 个附件，其余的没有读。",
+        "Only {most} attachments are read at a time; the others were not.",
+    ),
+    "file_gone": (
+        "“{what}”在钉钉里已经取不到了（可能过期），请重新发送。",
+        "“{what}” can no longer be fetched from DingTalk (expired, perhaps). Please send it again.",
+    ),
+    "file_lost": (
+        "“{what}”没能从钉钉取下来，请稍后重新发送。",
+        "“{what}” could not be fetched from DingTalk. Please send it again later.",
+    ),
+    "file_empty": ("“{what}”是空的（0 字节）。", "“{what}” is empty (0 bytes)."),
+    "file_no_picture": (
+        "这张图片的格式认不出来，请换成 JPG 或 PNG 再发。",
+        "The picture's format is not known. Please send it as JPG or PNG.",
+    ),
+    "file_too_large": (
+        "“{what}”太大，最多 {limit} MB。",
+        "“{what}” is too large: at most {limit} MB.",
+    ),
+    "file_too_large_for_dify": (
+        "“{what}”超过了 Dify 允许的大小。请发小一点的，或请管理员放宽限制。",
+        "“{what}” is larger than Dify allows. Send a smaller one, or ask your administrator.",
+    ),
+    "file_refused": (
+        "Dify 不接受“{what}”。请换一个文件再试。",
+        "Dify did not accept “{what}”. Please try another file.",
+    ),
+    "file_not_heard": (
+        "这段语音没听出内容。请再说一遍，或写成文字。",
+        "No words were understood in this voice message. Please say it again, or write it.",
     ),
     "over_quota": (
         "本组织本月的钉钉消息推送额度已用完，我收不到您消息的内容。请联系管理员。",

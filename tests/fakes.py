@@ -4,13 +4,22 @@
 """
 
 import asyncio
+import contextlib
 import json
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterable,
+    Sequence,
+)
 from dataclasses import dataclass, field
 
-from dod.messages import AnswerEvent, CardStyle, Message, Question
-from dod.ports import App, Card, Channel, Json, StateChange, Store
+from dod.errors import FileGone
+from dod.messages import Abilities, AnswerEvent, Attachment, CardStyle, Message, Question
+from dod.ports import App, Card, Channel, Download, Json, StateChange, Store
 
 
 class MemoryStore:
@@ -124,6 +133,9 @@ class FakeChannel:
         self.cards: dict[str, FakeCard] = {}
         self.replies: list[tuple[str, str]] = []  # (message id, text)
         self.mentioned: list[str] = []
+        self.files: dict[str, bytes] = {}  # what people send, by code
+        self.downloads: list[str] = []
+        self.tells_sizes = True
         self.told: list[tuple[tuple[str, ...], str]] = []  # (staff ids, text)
         self.connections = 0
         self.left = asyncio.Event()
@@ -174,6 +186,19 @@ class FakeChannel:
     def hurry(self) -> None:
         self.hurried = True
 
+    @contextlib.asynccontextmanager
+    async def download(
+        self, attachment: Attachment, *, corp_id: str = ""
+    ) -> AsyncIterator[Download]:
+        del corp_id
+        await asyncio.sleep(0)
+        self.faults.strike("download")
+        if attachment.code not in self.files:
+            raise FileGone("unknown code")
+        content = self.files[attachment.code]
+        self.downloads.append(attachment.code)
+        yield Download(len(content) if self.tells_sizes else -1, _pieces(content))
+
     def now(self) -> float:
         return self.clock
 
@@ -194,6 +219,10 @@ class ScriptedApp:
         self.fingerprint = fingerprint
         self.questions: list[Question] = []
         self.stops: list[tuple[str, str]] = []  # (task id, user)
+        self.faults = Faults()
+        self.can = Abilities()
+        self.uploads: list[tuple[str, str, bytes, str]] = []  # name, media, content, user
+        self.heard = "what was said"
         self.hung_up = 0
         self.closed = False
 
@@ -218,8 +247,29 @@ class ScriptedApp:
     async def stop(self, task_id: str, user: str) -> None:
         self.stops.append((task_id, user))
 
+    async def abilities(self) -> Abilities:
+        await asyncio.sleep(0)
+        self.faults.strike("abilities")
+        return self.can
+
+    async def upload(self, name: str, media: str, file: Download, user: str) -> str:
+        content = b"".join([chunk async for chunk in file.chunks])
+        self.faults.strike("upload")
+        self.uploads.append((name, media, content, user))
+        return f"upload-{len(self.uploads)}"
+
+    async def transcribe(self, name: str, media: str, file: Download, user: str) -> str:
+        await self.upload(name, media, file, user)
+        return self.heard
+
     async def aclose(self) -> None:
         self.closed = True
+
+
+async def _pieces(content: bytes) -> AsyncIterator[bytes]:
+    for start in range(0, len(content), 7):
+        await asyncio.sleep(0)
+        yield content[start : start + 7]
 
 
 _store: type[Store] = MemoryStore

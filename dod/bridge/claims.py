@@ -93,6 +93,11 @@ class Claim:
         done, _ = await asyncio.wait({self._adding}, timeout=STORE_WAIT)
         return self._adding.result() if done else True
 
+    async def rewritten(self, message: Message) -> None:
+        """The question has taken along what was sent before it."""
+        self.message = message
+        await self._write(self.state)
+
     async def asked(self, *, cards: int) -> None:
         """Dify is about to be asked: from here the question is never asked again.
 

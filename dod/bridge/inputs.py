@@ -17,6 +17,11 @@ def render_inputs(spec: BotSpec, message: Message) -> dict[str, str]:
     return {name: _substitute(template, values) for name, template in spec.dify_inputs}
 
 
+def quoted(text: str) -> str:
+    """What a message answers, as Markdown: models know a quote when they see one."""
+    return "\n".join(f"> {line}" for line in text.splitlines())
+
+
 def _substitute(template: str, values: dict[str, str]) -> str:
     """One pass, so that a person's text cannot bring in another placeholder."""
     rendered, rest = "", template

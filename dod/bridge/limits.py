@@ -58,7 +58,7 @@ class Admission:
         if message.error_code:
             log.error("bot=%s no text came: code=%s", spec.name, message.error_code)
             return say("over_quota", tongue)
-        if not message.text.strip():
+        if not message.text.strip() and not message.attachments:
             if message.kind == "text":
                 return say("nothing_asked", tongue)
             return say("only_text", tongue, kind=kind_of(message.kind, tongue))

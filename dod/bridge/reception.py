@@ -8,6 +8,7 @@ import logging
 from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, Literal, Protocol
 
+from dod.bridge.attachments import Intake
 from dod.bridge.claims import Claim, Claims
 from dod.bridge.commands import Command, command_in, id_card
 from dod.bridge.conversations import Conversations, key_of
@@ -16,10 +17,12 @@ from dod.bridge.lanes import Lanes, Place
 from dod.bridge.leftovers import close, young
 from dod.bridge.limits import Admission
 from dod.bridge.pacing import Pace
+from dod.bridge.pairing import Pairing, Waiting, wordless
 from dod.bridge.replies import reply
 from dod.bridge.serving import Serving
 from dod.bridge.turn import Reason, Turn
 from dod.config.spec import Config
+from dod.errors import DifyError
 from dod.messages import ConversationKey, Message
 from dod.ports import Store
 from dod.status import Turns
@@ -60,6 +63,8 @@ class Reception:
         self._meter = meter
         self._conversations = Conversations(store)
         self._admission = Admission(store, config)
+        self._intake = Intake()
+        self._pairing = Pairing()
         self._turns: set[Turn] = set()
         self.insisting: set[asyncio.Task[None]] = set()  # cards that do not take their end yet
         self._stopped: dict[ConversationKey, int] = {}  # what was said before is to be stopped
@@ -78,9 +83,13 @@ class Reception:
         self.corp_id = message.corp_id or self.corp_id
         key = key_of(client_id, message, serving.spec.conversation)
         place, running = None, False
+        waits = wordless(message) and serving.spec.image_wait_seconds > 0
         if command in {"stop", "new"}:
-            running = self._stop(key)
-        if command not in {"stop", "help", "id"}:
+            dropped = self._pairing.drop((key, message.sender.key))
+            running = self._stop(key) or bool(dropped)
+            for waiting in dropped:
+                self.spawn(waiting.done(), f"dropped {waiting.message.id}")
+        if command not in {"stop", "help", "id"} and not waits:
             place = self.lanes.enter(key, light=command == "new")
         serving.hold()  # until the task below releases it
         try:
@@ -93,7 +102,12 @@ class Reception:
             return
         if command == "stop" and not running:
             command = "stop_nothing"
-        self.spawn(self._take_in(claim, key, place, command, serving), f"turn {message.id}")
+        if waits:
+            paired = self._pairing.enter((key, message.sender.key), claim)
+            work = self._take_in_later(claim, paired, serving)
+        else:
+            work = self._take_in(claim, key, place, command, serving)
+        self.spawn(work, f"turn {message.id}")
 
     def resume(self, claims: Iterable[Claim], connected: asyncio.Event) -> None:
         """Go on with what a crash left, in its order, once ``connected``."""
@@ -117,20 +131,14 @@ class Reception:
         """Answer, and release ``serving`` and the place whatever happens."""
         message = claim.message
         try:
-            refusal = await self._admission.refusal(
-                message,
-                serving.spec,
-                serving.channel.now(),
-                self._tongue(message),
-                counts=command is None and not resumed,
-            )
+            counts = command is None and not resumed
+            refusal = await self._refusal(message, serving, counts=counts)
             if refusal is not None:
-                await claim.done()
-                if refusal:
-                    await self._say(serving, message, refusal)
+                await self._turn_away(claim, serving, refusal)
             elif command is not None:
                 await self._obey(command, claim, key, place, serving)
             elif place is not None:
+                await self._pairing.join((key, message.sender.key), claim)
                 await self._take_turn(claim, place, serving)
         except Exception:
             log.exception("bot=%s msg=%s failed", serving.spec.name, message.id)
@@ -140,6 +148,20 @@ class Reception:
                 await self._say(serving, message, say("internal", self._tongue(message)))
         finally:
             _leave(place, serving)
+
+    async def _take_in_later(self, claim: Claim, waiting: Waiting, serving: Serving) -> None:
+        """Something to look at: asked with the question that follows, or soon without."""
+        try:
+            refusal = await self._refusal(claim.message, serving, counts=False)
+            if refusal is not None and self._pairing.take_out(waiting, claim):
+                await self._turn_away(claim, serving, refusal)
+            if waiting.claims:
+                claim = waiting.claims[-1]
+                if await self._pairing.wait(waiting, serving.spec.image_wait_seconds):
+                    place = self.lanes.enter(waiting.owner[0])
+                    await self._take_in(claim, place.key, place, None, serving.hold())
+        finally:
+            serving.release()
 
     async def _take_up(
         self, claim: Claim, key: ConversationKey, place: Place | None, connected: asyncio.Event
@@ -166,6 +188,7 @@ class Reception:
             place,
             serving,
             self._conversations,
+            self._intake,
             pace=self._pace(claim.message, serving),
             tongue=self._tongue(claim.message),
         )
@@ -182,6 +205,22 @@ class Reception:
             self._answered += 1
         elif outcome == "failed":
             self._failed += 1
+
+    async def _turn_away(self, claim: Claim, serving: Serving, sentence: str) -> None:
+        await claim.done()
+        if sentence:
+            await self._say(serving, claim.message, sentence)
+
+    async def _refusal(self, message: Message, serving: Serving, *, counts: bool) -> str | None:
+        """Why ``message`` is not for the app: see ``Admission``."""
+        tongue, now = self._tongue(message), serving.channel.now()
+        refusal = await self._admission.refusal(message, serving.spec, now, tongue, counts=counts)
+        if refusal is not None or message.text.strip():
+            return refusal
+        try:
+            return await self._intake.takes(message, serving, tongue) or None
+        except DifyError:
+            return None  # the turn will meet it again, and say it
 
     async def _obey(
         self,
@@ -233,6 +272,7 @@ class Reception:
     def give_up_waiting(self) -> None:
         """Shutting down: nobody's turn begins any more."""
         self.lanes.close()
+        self._pairing.close()
         _give_up([turn for turn in self._turns if not turn.place.free], "shutting_down")
         for connected, task in self._leftovers:
             if not connected.is_set():  # it would wait for a connection that never comes

@@ -6,13 +6,14 @@ A turn holds the spec, app and channel it began with, whatever is saved meanwhil
 import asyncio
 import contextlib
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from dod.bridge.attachments import Intake, Prepared
 from dod.bridge.claims import Claim
 from dod.bridge.conversations import Conversations, user_of
 from dod.bridge.endings import card_writer, finish
-from dod.bridge.inputs import render_inputs
+from dod.bridge.inputs import quoted, render_inputs
 from dod.bridge.lanes import Place
 from dod.bridge.markdown import hide_thinking, joined
 from dod.bridge.pacing import Pace
@@ -62,6 +63,7 @@ class Turn:
         place: Place,
         serving: Serving,
         conversations: Conversations,
+        intake: Intake,
         *,
         pace: Pace | Literal["webhook"],
         tongue: Tongue,
@@ -71,6 +73,8 @@ class Turn:
         self.serving = serving
         self.tongue = tongue
         self._conversations = conversations
+        self._intake = intake
+        self._notes = ""  # what could not be taken along; it stands before the answer
         self._given_up: asyncio.Future[Reason] = asyncio.get_running_loop().create_future()
         self._answer = Answer()
         self._guid = digest(claim.client_id, claim.message.id, "final")
@@ -177,8 +181,12 @@ class Turn:
     async def _listen(self) -> None:
         """Take Dify's events until its terminal one."""
         spec, app = self.serving.spec, self.serving.app
-        events = self._conversations.ask(app, self._question(), self.place.key, spec.conversation)
         try:
+            question = await self._question()
+            if question is None:
+                self._answer.finished = Finished()
+                return
+            events = self._conversations.ask(app, question, self.place.key, spec.conversation)
             async with contextlib.aclosing(events):
                 async for event in events:
                     match event:
@@ -197,11 +205,22 @@ class Turn:
         except DodError as error:
             self._answer.error = error
 
-    def _question(self) -> Question:
+    async def _question(self) -> Question | None:
+        """What to ask, with the files handed over; None if nothing is left to ask."""
+        user, message = user_of(self.place.key), self.message
+        asked = Prepared(message.text)
+        if message.attachments:
+            asked = await self._intake.prepare(message, self.serving, user, self.tongue)
+            self._notes = "\n".join(f"⚠️ {note}" for note in asked.notes)
+            if asked.hopeless:
+                return None
+        text = joined(quoted(message.quote), asked.text)
         return Question(
-            text=self.message.text,
-            user=user_of(self.place.key),
-            inputs=render_inputs(self.serving.spec, self.message),
+            text=text,
+            user=user,
+            inputs=render_inputs(self.serving.spec, replace(message, text=text)),
+            files=asked.files,
+            fields=asked.fields,
         )
 
     async def _stop_dify(self) -> None:
@@ -222,7 +241,7 @@ class Turn:
         text = sound(self._answer.text)
         if not self.serving.spec.show.thinking:
             text = hide_thinking(text, complete=complete)
-        return text
+        return joined(self._notes, text) if self._notes else text
 
     # -- the end
 
@@ -241,6 +260,8 @@ class Turn:
             return "stopped", joined(text, say("stopped", self.tongue))
         if finished.outcome == "paused":
             return "paused", joined(text, finished.form, say("paused", self.tongue))
+        if not answer.text.strip() and answer.task_id:
+            return "empty", joined(text, say("empty_answer", self.tongue))
         if not text.strip():
             return "empty", say("empty_answer", self.tongue)
         return "answered", text

@@ -76,6 +76,7 @@ class BotSpec:
     card_updates: CardUpdates = "auto"
     conversation: Conversation = Conversation()
     allow: Allow = Allow()
+    image_wait_seconds: int = 60
     greeting: str = ""
     show: Show = Show()
     limits: Limits = Limits()

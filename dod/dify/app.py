@@ -17,10 +17,12 @@ from httpx_sse import EventSource, ServerSentEvent
 
 from dod import http
 from dod.dify.events import Transcript
+from dod.dify.parameters import abilities
 from dod.dify.refusals import refused, trouble
+from dod.dify.uploads import Uploads
 from dod.errors import AnswerCut, ConversationGone, DifyError
-from dod.messages import AnswerEvent, Finished, Question, digest
-from dod.ports import App, Json
+from dod.messages import Abilities, AnswerEvent, Finished, Question, UploadedFile, digest
+from dod.ports import App, Download, Json
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +36,7 @@ _USER_LONGEST = 255  # characters; more is answered with HTTP 500
 _EVENT_LONGEST = 16 * 2**20  # bytes of one line
 _REFUSAL_LONGEST = 64 * 2**10  # bytes of a refusal that are read
 _STOP_TIMEOUT = 5.0  # seconds
+_ABILITIES_KEPT = 300.0  # seconds: an admin who switches files on need not restart anything
 _RUN_OUT = 0.25  # seconds for the body to end after the terminal event
 _TWO_PINGS = 25.0  # seconds in which an app that pings has pinged twice
 
@@ -85,6 +88,10 @@ class DifyApp:
         self._client = http.client(
             url, read=timeout + 30.0, headers={"Authorization": f"Bearer {sendable or '?'}"}
         )
+        self._uploads = Uploads(self._client)
+        self._learning = asyncio.Lock()
+        self._abilities: Abilities | None = None
+        self._learned = 0.0
 
     @property
     def fingerprint(self) -> str:
@@ -127,16 +134,49 @@ class DifyApp:
         if not response.is_success:
             raise refused(response.status_code, response.content, app_type=self._app_type)
 
+    async def abilities(self) -> Abilities:
+        """As the port says; asked again after ``_ABILITIES_KEPT``, or when it failed."""
+        async with self._learning:
+            now = time.monotonic()
+            if self._abilities is None or now - self._learned > _ABILITIES_KEPT:
+                self._abilities = abilities(await self._parameters())
+                self._learned = now
+            return self._abilities
+
+    async def upload(self, name: str, media: str, file: Download, user: str) -> str:
+        return await self._uploads.upload(name, media, file, _user(user))
+
+    async def transcribe(self, name: str, media: str, file: Download, user: str) -> str:
+        return await self._uploads.transcribe(name, media, file, _user(user))
+
     async def aclose(self) -> None:
         """Close the client and what is still streaming. Idempotent."""
         await self._client.aclose()
 
+    async def _parameters(self) -> Json:
+        try:
+            response = await self._client.get("/parameters", timeout=_STOP_TIMEOUT)
+        except httpx.HTTPError as exc:
+            raise _no_answer(exc) from exc
+        if not response.is_success:
+            raise refused(response.status_code, response.content, app_type=self._app_type)
+        try:
+            told = response.json()
+        except ValueError:
+            told = None
+        if not isinstance(told, dict):
+            raise trouble("dify_not_found", "/parameters is no JSON object")
+        return told
+
     def _body(self, question: Question) -> Json:
+        fields = {name: _as_input(held) for name, held in question.fields.items()}
         body: Json = {
-            "inputs": question.inputs,
+            "inputs": {**question.inputs, **fields},
             "user": _user(question.user),
             "response_mode": "streaming",
         }
+        if question.files:
+            body["files"] = [_as_file(file) for file in question.files]
         if self._app_type == "chatbot":
             body["query"] = question.text
             # Else the first turn's stream stays open until a title is written (dify-api §2).
@@ -259,6 +299,16 @@ class _Bounded(httpx.AsyncByteStream):
 
     async def aclose(self) -> None:
         await self._stream.aclose()
+
+
+def _as_file(file: UploadedFile) -> Json:
+    return {"type": file.kind, "transfer_method": "local_file", "upload_file_id": file.id}
+
+
+def _as_input(held: UploadedFile | tuple[UploadedFile, ...]) -> Json | list[Json]:
+    if isinstance(held, UploadedFile):
+        return _as_file(held)
+    return [_as_file(file) for file in held]
 
 
 def _user(user: str) -> str:

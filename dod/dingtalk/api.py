@@ -8,7 +8,10 @@ import email.utils
 import json
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from typing import Any
+
+import httpx
 
 from dod import http
 from dod.dingtalk import refusals
@@ -172,6 +175,10 @@ class Api:
     async def ask(self, url: str, body: Json, *, read: float | None = None) -> Json:
         """POST without a token: gateway, token, webhook. ``read``: seconds of silence."""
         return await self._send("POST", url, body, {}, read=read)
+
+    def file(self, url: str) -> AbstractAsyncContextManager[httpx.Response]:
+        """GET a file, without a token. Raises httpx's errors; bounded by silence only."""
+        return self._client.stream("GET", url)
 
     def open_gate(self) -> None:
         """Wait for no rate from now on: cards are being closed at shutdown."""

@@ -9,6 +9,8 @@ from typing import TypeVar
 
 from dod.dingtalk.api import Api, Json
 from dod.dingtalk.bucket import Rank
+from dod.dingtalk.cardtexts import CardTexts
+from dod.dingtalk.frames import words
 from dod.errors import DingTalkBusy, DingTalkError, Undeliverable
 from dod.messages import CardStyle, Message, digest
 from dod.ports import Card
@@ -31,8 +33,18 @@ T = TypeVar("T")
 class AICard:
     """Implements ``dod.ports.Card``. The id depends on bot, message and ``n`` alone."""
 
-    def __init__(self, api: Api, message: Message, style: CardStyle, n: int = 0) -> None:
+    def __init__(
+        self,
+        api: Api,
+        message: Message,
+        style: CardStyle,
+        n: int = 0,
+        *,
+        texts: CardTexts | None = None,
+    ) -> None:
         self._api = api
+        self._texts = texts or CardTexts()
+        self._carrier = ""  # what DingTalk calls it where somebody quotes it
         self._message = message
         self._style = style
         self._id = digest(api.client_id, message.id, str(n))
@@ -134,6 +146,8 @@ class AICard:
                 reason = str(place.get("errorMsg") or "no reason given")[:200]
                 self._undeliverable = Undeliverable(f"the card was not delivered: {reason}")
                 raise self._undeliverable
+            if isinstance(place, dict):
+                self._carrier = words(place.get("carrierId"))
 
     # ------------------------------------------------------------------ ending
 
@@ -141,6 +155,7 @@ class AICard:
         self, text: str, guid: str, *, is_finalize: bool = False, is_error: bool = False
     ) -> None:
         """Write the last text. A call whose answer was lost is repeated with the same ``guid``."""
+        self._texts.keep(self._carrier, text)
 
         async def once() -> None:
             try:

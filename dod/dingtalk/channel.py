@@ -1,14 +1,17 @@
 """The DingTalk side of one bot, as the bridge sees it."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 
 from dod.dingtalk import replies
 from dod.dingtalk.api import Api
 from dod.dingtalk.cards import AICard
+from dod.dingtalk.cardtexts import CardTexts
+from dod.dingtalk.downloads import download
 from dod.dingtalk.stream import Stream
 from dod.dingtalk.times import EAGER, USUAL, Backoff, Times
-from dod.messages import CardStyle, Message
-from dod.ports import Card, Channel, StateChange
+from dod.messages import Attachment, CardStyle, Message
+from dod.ports import Card, Channel, Download, StateChange
 
 
 class DingTalkChannel:
@@ -35,6 +38,7 @@ class DingTalkChannel:
         name: str = "",
     ) -> None:
         self._push = push
+        self._texts = CardTexts()
         self._api = Api(
             client_id=client_id,
             client_secret=client_secret,
@@ -51,19 +55,27 @@ class DingTalkChannel:
         on_message: Callable[[Message], Awaitable[None]],
         on_state: Callable[[StateChange], None],
     ) -> None:
-        await self._stream.run(on_message, on_state)
+        async def hear(message: Message) -> None:
+            await on_message(self._texts.fill(message))
+
+        await self._stream.run(hear, on_state)
 
     async def leave(self) -> None:
         await self._stream.leave()
 
     def card(self, message: Message, style: CardStyle, n: int = 0) -> Card:
-        return AICard(self._api, message, style, n)
+        return AICard(self._api, message, style, n, texts=self._texts)
 
     async def reply(self, message: Message, text: str, *, mention: bool = False) -> None:
         await replies.send(self._api, message, text, self._push, mention=mention)
 
     async def tell(self, staff_ids: Sequence[str], text: str, *, corp_id: str = "") -> None:
         await replies.tell(self._api, staff_ids, text, corp_id)
+
+    def download(
+        self, attachment: Attachment, *, corp_id: str = ""
+    ) -> AbstractAsyncContextManager[Download]:
+        return download(self._api, attachment, corp_id)
 
     def now(self) -> float:
         return self._api.clock.now()

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dod.sim.dify import checks
+from dod.sim.dify.files import Takes
 from dod.sim.dify.scripts import Fault, Script, echo
 from dod.sim.dify.wire import Kind, Version
 
@@ -18,7 +19,8 @@ class SimApp:
 
     ``answer``: its script. ``fault``: how every request fails. ``required``: inputs that it wants;
     ``max_concurrent``: requests at once, 0 = any number. ``enabled``: its API is on. ``published``:
-    as a workflow. ``ping_every``: seconds, 0 = never. ``split``: bytes per write, 0 = one event.
+    as a workflow. ``takes``: its files. ``ping_every``: seconds, 0 = never. ``split``: bytes per
+    write, 0 = one event.
     """
 
     key: str
@@ -32,6 +34,7 @@ class SimApp:
     published: bool = True
     ping_every: float = 10.0
     split: int = 0
+    takes: Takes = field(default_factory=Takes)
     id: str = field(default_factory=lambda: str(uuid.uuid4()))
     _next: deque[Fault | None] = field(default_factory=deque)
 
@@ -52,6 +55,11 @@ class SimApp:
     def relayed(self) -> bool:
         """A worker runs it: whatever is wrong is found there, and nobody is told (dify-api §2)."""
         return self.version != "0.15" and self.kind in {"chatflow", "workflow"}
+
+    @property
+    def relays_files(self) -> bool:
+        """Its ``file_upload`` is a workflow's (dify-api §8)."""
+        return self.kind in {"chatflow", "workflow"}
 
     def judge(self, body: dict[str, Any], *, known: bool) -> bool:
         """Whether the run can start; raises Refused if the request is answered with an error.
@@ -101,13 +109,13 @@ class SimApp:
             "opening_statement": "",
             "suggested_questions": [],
             "suggested_questions_after_answer": off,
-            "speech_to_text": off,
+            "speech_to_text": {"enabled": self.takes.said is not None},
             "text_to_speech": {"enabled": False, "language": "", "voice": ""},
             "retriever_resource": {"enabled": True},
             "annotation_reply": off,
             "more_like_this": off,
-            "user_input_form": form,
+            "user_input_form": [*form, *self.takes.form()],
             "sensitive_word_avoidance": off,
-            "file_upload": off,
-            "system_parameters": {"image_file_size_limit": 10, "file_size_limit": 15},
+            "file_upload": self.takes.upload(chat=not self.relays_files),
+            "system_parameters": self.takes.limits(),
         }

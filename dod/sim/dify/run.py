@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from aiohttp import web
 
+from dod.sim.dify.files import SimFile
 from dod.sim.dify.scripts import Answer, Fault
 from dod.sim.dify.wire import PING, Wire
 
@@ -28,6 +29,7 @@ class Asked:
     user: str = ""
     query: str = ""
     inputs: dict[str, Any] = field(default_factory=dict)
+    files: list[SimFile] = field(default_factory=list)
     conversation_id: str = ""
     answered_in: str = ""
     status: int = 200

@@ -14,6 +14,7 @@ from aiohttp import web
 
 from dod.sim.dify import checks
 from dod.sim.dify.app import SimApp
+from dod.sim.dify.files import Files
 from dod.sim.dify.run import Asked, Run, reset
 from dod.sim.dify.scripts import Answer, Fault, Script, echo
 from dod.sim.dify.wire import Kind, Version, Wire, think
@@ -24,6 +25,7 @@ _SILENCE = 301.9  # seconds after which 1.13 gives up a stream without events (d
 _NUMBERS: dict[Version, str] = {"0.15": "0.15.3", "1.13": "1.13.0", "1.13.1": "1.13.1"}
 _HEADERS = {"Content-Type": "text/event-stream; charset=utf-8", "X-Env": "PRODUCTION"}
 _ENDPOINTS = ("/v1/chat-messages", "/v1/completion-messages", "/v1/workflows/run")
+_FILES = ("/v1/files/upload", "/v1/audio-to-text")
 _STOPS = ("/v1/chat-messages", "/v1/completion-messages", "/v1/workflows/tasks")
 
 
@@ -48,8 +50,8 @@ class SimDify:
     """Lifecycle: ``start`` → ``close``, both on one loop; ``close`` ends every answer at once.
 
     ``requests``: every request for an answer, oldest first. ``stops``: every stop call.
-    ``connections``: HTTP connections accepted. Conversations live as long as this object does, also
-    over a ``close`` and a ``start``.
+    ``files``: what was uploaded. ``connections``: HTTP connections accepted. Conversations live as
+    long as this object does, also over a ``close`` and a ``start``.
     """
 
     def __init__(self, port: int = 0, *, host: str = "127.0.0.1") -> None:
@@ -58,6 +60,7 @@ class SimDify:
         self.requests: list[Asked] = []
         self.stops: list[Stopped] = []
         self.connections = 0
+        self.files = Files()
         self._apps: dict[str, SimApp] = {}
         self._conversations: dict[str, _Conversation] = {}
         self._runs: dict[str, tuple[SimApp, Run]] = {}
@@ -96,7 +99,7 @@ class SimDify:
 
     async def start(self) -> None:
         """Listen on ``host``; port 0 becomes a free one, and stays the same after a ``close``."""
-        web_app = web.Application()
+        web_app = web.Application(client_max_size=1 << 30)
         web_app.router.add_route("*", "/{path:.*}", self._take)
         self._runner = web.AppRunner(web_app, access_log=None, shutdown_timeout=0.1)
         await self._runner.setup()
@@ -144,7 +147,8 @@ class SimDify:
         prefix, _, task_id = stop_of.rpartition("/")
         stop = last == "stop" and prefix in _STOPS
         about = path in {"/v1/parameters", "/v1/info", "/v1/meta"}
-        if not (stop or about or path in _ENDPOINTS):
+        takes = path in _FILES
+        if not (stop or about or takes or path in _ENDPOINTS):
             said = "The requested URL was not found on the server. If you entered the URL manually "
             raise checks.page(404, "Not Found", said + "please check your spelling and try again.")
         if request.method != ("GET" if about else "POST"):
@@ -155,6 +159,8 @@ class SimDify:
             if path == "/v1/meta":
                 return web.json_response({"tool_icons": {}})
             return web.json_response(app.info() if path == "/v1/info" else app.parameters())
+        if takes:
+            return await self._take_in(request)
         if stop:
             return await self._stop(request, task_id)
         return await self._asked(request)
@@ -166,6 +172,11 @@ class SimDify:
         if not app.enabled:
             raise checks.refuse(403, "forbidden", "The app's API service has been disabled.")
         return app
+
+    async def _take_in(self, request: web.Request) -> web.Response:
+        app = self._allowed(request)
+        take = self.files.take if request.path == _FILES[0] else self.files.hear
+        return await take(request, app.takes, app.version)
 
     async def _stop(self, request: web.Request, task_id: str) -> web.Response:
         app = self._allowed(request)
@@ -207,6 +218,7 @@ class SimDify:
         checks.user_fits(asked.user, app.version)
         checks.endpoint_fits(app.kind, request.path)
         checks.fields_fit(app.kind, app.version, body)
+        asked.files = self.files.asked(body, app.takes, app.version)
         asked.inputs = body["inputs"]
         asked.query = body.get("query") or str(next(iter(body["inputs"].values()), ""))
         open_now = sum(owner is app for owner, _ in self._runs.values())

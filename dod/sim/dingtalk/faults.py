@@ -27,6 +27,7 @@ Api = Literal[
     "send_group",
     "webhook",
     "download",
+    "file",  # the bytes themselves, at the address that ``download`` gave
     "upload",
 ]
 

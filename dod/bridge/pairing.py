@@ -1,0 +1,90 @@
+"""A picture waits for the question that usually follows it.
+
+On a phone a picture and its question are two messages. Thread: the bot's loop.
+"""
+
+import asyncio
+from dataclasses import dataclass, field, replace
+
+from dod.bridge.claims import Claim
+from dod.messages import ConversationKey, Message
+
+Owner = tuple[ConversationKey, str]  # whose memory, and who: a group may share one conversation
+
+
+def wordless(message: Message) -> bool:
+    """It brings something to look at, and asks nothing yet. A voice asks by itself."""
+    seen = any(it.kind != "audio" for it in message.attachments)
+    return seen and not message.text.strip() and not message.error_code
+
+
+@dataclass(eq=False, slots=True)
+class Waiting:
+    """The newest of the messages that wait, and those before it."""
+
+    owner: Owner
+    claims: list[Claim]
+    over: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class Pairing:
+    """Messages that wait for their question, by who sent them. They stay ``taken`` on disk."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[Owner, Waiting] = {}
+
+    def enter(self, owner: Owner, claim: Claim) -> Waiting:
+        """Begin to wait, with what waits already. At receipt, so that order is kept."""
+        earlier = self._waiting.get(owner)
+        if earlier is not None:
+            earlier.over.set()
+        waiting = Waiting(owner, [*(earlier.claims if earlier else ()), claim])
+        self._waiting[owner] = waiting
+        return waiting
+
+    async def wait(self, waiting: Waiting, seconds: float) -> bool:
+        """True if its newest message is to be asked now, and takes the earlier ones along.
+
+        False if somebody else has taken it: a question, a later picture, or a command.
+        """
+        try:
+            async with asyncio.timeout(seconds):
+                await waiting.over.wait()
+        except TimeoutError:
+            if self._waiting.get(waiting.owner) is waiting:
+                await self.join(waiting.owner, waiting.claims[-1])
+                return True
+        return False
+
+    def take_out(self, waiting: Waiting, claim: Claim) -> bool:
+        """``claim`` is not for the app; those before it go on waiting. False if it is not here."""
+        if self._waiting.get(waiting.owner) is not waiting:
+            return False
+        waiting.claims.remove(claim)
+        if not waiting.claims:
+            del self._waiting[waiting.owner]
+        return True
+
+    async def join(self, owner: Owner, claim: Claim) -> None:
+        """``claim`` is the question: what has waited for it goes along."""
+        earlier = [it for it in self.drop(owner) if it is not claim]
+        if not earlier:
+            return
+        brought = [it for one in earlier for it in one.message.attachments]
+        merged = (*brought, *claim.message.attachments)
+        await claim.rewritten(replace(claim.message, attachments=merged))
+        for one in earlier:  # after the line above: a crash in between asks twice, never not at all
+            await one.done()
+
+    def drop(self, owner: Owner) -> list[Claim]:
+        """Nothing of this person waits any more: what did, for the caller to end."""
+        waiting = self._waiting.pop(owner, None)
+        if waiting is None:
+            return []
+        waiting.over.set()
+        return waiting.claims
+
+    def close(self) -> None:
+        """Shutting down: what waits stays on disk for the next start."""
+        for owner in tuple(self._waiting):
+            self.drop(owner)

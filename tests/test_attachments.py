@@ -1,0 +1,288 @@
+"""What people send beside text, by the rules alone: fakes at the ports."""
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from dod.bridge.claims import Claim
+from dod.errors import DifyError, DingTalkBusy, FileRefused
+from dod.messages import Abilities, Attachment, FileField, FileRule, Message, UploadedFile
+from dod.texts import say
+from tests.scene import ANN, BOB, GROUP, HELLO, SPEC, Scene, message, play
+
+PNG = b"\x89PNG\r\n\x1a\n" + b"picture" * 10
+PDF = b"%PDF-1.7\n" + b"paper" * 10
+PICTURE = Attachment("picture", "code-png")
+PAPER = Attachment("file", "code-pdf", "报告.pdf")
+VOICE = Attachment("audio", "code-amr")
+SEES = Abilities(files=FileRule(frozenset({"image"}), most=3), sizes={"image": 1000})
+READS = Abilities(files=FileRule(frozenset({"image", "document"}), most=3))
+AT_ONCE = replace(SPEC, image_wait_seconds=0)
+
+
+def sent(number: int, *attachments: Attachment, text: str = "", **more: object) -> Message:
+    kind = "text" if text else attachments[0].kind
+    return message(number, text, kind=kind, attachments=attachments, **more)
+
+
+def scene(can: Abilities = SEES, *, wait: int = 0, count: int = 1) -> Scene:
+    made = Scene(*[HELLO] * count, spec=replace(SPEC, image_wait_seconds=wait))
+    made.channel.files = {
+        "code-png": PNG,
+        "code-pdf": PDF,
+        "code-amr": b"#!AMR\nvoice",
+        "code-empty": b"",
+        "code-odd": b"<html>not a picture</html>",
+    }
+    made.app.can = can
+    return made
+
+
+def card_text(it: Scene, number: int) -> str:
+    return it.card(number).shown
+
+
+# -- taken
+
+
+def test_a_picture_with_its_question_reaches_the_app() -> None:
+    it = play(scene(), sent(1, PICTURE, text="What is this?"))
+    (question,) = it.app.questions
+    assert question.text == "What is this?"
+    assert question.files == (UploadedFile("image", "upload-1"),)
+    assert it.app.uploads == [("picture.png", "image/png", PNG, "staff-ann")]
+    assert card_text(it, 1) == "Hello"
+
+
+def test_text_alone_asks_the_app_for_nothing_more() -> None:
+    it = scene()
+    it.app.faults.on("abilities", 0, DifyError("not to be asked"))
+    assert card_text(play(it, message(1)), 1) == "Hello"
+
+
+def test_a_picture_without_a_question_is_asked_with_a_sentence() -> None:
+    it = play(scene(), sent(1, PICTURE))
+    assert it.app.questions[0].text == say("look_at_this", "zh")
+    assert it.app.questions[0].files == (UploadedFile("image", "upload-1"),)
+
+
+def test_a_file_keeps_its_name_and_gets_its_kind() -> None:
+    it = play(scene(READS), sent(1, PAPER, text="Sum it up"))
+    assert it.app.questions[0].files == (UploadedFile("document", "upload-1"),)
+    assert it.app.uploads[0][:2] == ("报告.pdf", "application/pdf")
+
+
+@pytest.mark.parametrize(
+    ("name", "kept"),
+    [("../../etc/passwd.txt", "passwd.txt"), ("a\\b:c?.pdf", "b_c_.pdf"), ("...", "file.pdf")],
+)
+def test_a_name_with_tricks_becomes_a_plain_one(name: str, kept: str) -> None:
+    can = Abilities(files=FileRule(frozenset({"document", "custom"})))
+    it = play(scene(can), sent(1, replace(PAPER, name=name), text="Sum it up"))
+    if name == "...":  # no extension: no kind that Dify knows
+        assert "⚠️" in card_text(it, 1)
+    else:
+        assert it.app.uploads[0][0] == kept
+
+
+def test_a_form_gets_its_files_as_variables() -> None:
+    images, both = (
+        FileRule(frozenset({"image"})),
+        FileRule(frozenset({"image", "document"}), most=2),
+    )
+    fields = (FileField("picture", images), FileField("papers", both, many=True))
+    it = scene(Abilities(fields=fields))
+    play(it, sent(1, PAPER, PICTURE, replace(PICTURE), text="Compare"))
+    question = it.app.questions[0]
+    assert question.files == ()
+    assert set(question.fields) == {"picture", "papers"}
+    assert isinstance(question.fields["picture"], UploadedFile)
+    assert question.fields["papers"] == (
+        UploadedFile("document", "upload-1"),
+        UploadedFile("image", "upload-3"),
+    )
+
+
+def test_a_voice_in_words_is_text_and_no_file() -> None:
+    it = play(scene(READS), sent(1, VOICE, text="what DingTalk heard"))
+    assert it.app.questions[0].text == "what DingTalk heard"
+    assert it.channel.downloads == []
+
+
+def test_a_voice_without_words_is_heard_by_the_app() -> None:
+    it = play(scene(Abilities(hears=True)), sent(1, VOICE))
+    assert it.app.questions[0].text == "what was said"
+    assert it.app.uploads[0][:2] == ("audio.amr", "audio/amr")
+
+
+def test_a_voice_in_which_nobody_speaks_is_said() -> None:
+    it = scene(Abilities(hears=True))
+    it.app.heard = ""
+    play(it, sent(1, VOICE))
+    assert it.app.questions == []
+    assert say("file_not_heard", "zh") in card_text(it, 1)
+
+
+def test_what_is_quoted_is_context() -> None:
+    quoted = replace(PICTURE, quoted=True)
+    asked = sent(1, quoted, text="And now?", quote="the old text\nin two lines")
+    it = play(scene(), asked)
+    assert it.app.questions[0].text == "> the old text\n> in two lines\n\nAnd now?"
+    assert it.app.questions[0].files == (UploadedFile("image", "upload-1"),)
+
+
+# -- not taken: said before asking, and never instead of an answer to the text
+
+
+@pytest.mark.parametrize(
+    ("attachment", "words"),
+    [(PICTURE, "图片"), (PAPER, ".pdf"), (VOICE, "语音"), (Attachment("video", "v"), "视频")],
+    ids=["picture", "file", "voice", "video"],
+)
+def test_what_an_app_cannot_read_is_said_without_asking_it(
+    attachment: Attachment, words: str
+) -> None:
+    it = play(scene(Abilities()), sent(1, attachment))
+    assert it.app.questions == []
+    assert it.channel.downloads == []
+    ((_, said),) = it.channel.replies
+    assert words in said
+    assert not it.card(1).frames, "no card is opened for a refusal"
+
+
+def test_the_text_is_answered_all_the_same() -> None:
+    it = play(scene(Abilities()), sent(1, PICTURE, text="What is two and two?"))
+    assert it.app.questions[0].files == ()
+    assert card_text(it, 1) == f"⚠️ {say('kind_not_taken', 'en', kind='pictures')}\n\nHello"
+
+
+@pytest.mark.parametrize(
+    ("code", "key"),
+    [("code-empty", "file_empty"), ("code-odd", "file_no_picture"), ("code-lost", "file_gone")],
+)
+def test_each_trouble_with_a_file_has_its_sentence(code: str, key: str) -> None:
+    it = play(scene(), sent(1, Attachment("picture", code), text="What is this?"))
+    assert say(key, "en", what="pictures") in card_text(it, 1)
+    assert card_text(it, 1).endswith("Hello")
+    assert len(it.app.questions) == 1
+
+
+@pytest.mark.parametrize("tells", [True, False], ids=["told", "untold"])
+def test_too_large_is_said_with_the_limit(*, tells: bool) -> None:
+    it = scene(replace(SEES, sizes={"image": 2 << 20}))
+    it.channel.files["code-big"] = PNG + b"\0" * (2 << 20)
+    it.channel.tells_sizes = tells
+    play(it, sent(1, Attachment("picture", "code-big"), text="What is this?"))
+    assert say("file_too_large", "en", what="pictures", limit=2) in card_text(it, 1)
+    assert it.app.uploads == []
+
+
+@pytest.mark.parametrize(
+    ("error", "key"),
+    [
+        (FileRefused("413", key="file_too_large_for_dify"), "file_too_large_for_dify"),
+        (FileRefused("400"), "file_refused"),
+    ],
+)
+def test_what_dify_refuses_is_said(error: Exception, key: str) -> None:
+    it = scene()
+    it.app.faults.on("upload", 1, error)
+    play(it, sent(1, PICTURE, text="What is this?"))
+    assert card_text(it, 1) == f"⚠️ {say(key, 'en', what='pictures')}\n\nHello"
+
+
+def test_a_dingtalk_that_is_busy_costs_the_file_not_the_answer() -> None:
+    it = scene()
+    it.channel.faults.on("download", 1, DingTalkBusy("down"))
+    play(it, sent(1, PICTURE, text="What is this?"))
+    assert say("file_lost", "en", what="pictures") in card_text(it, 1)
+
+
+def test_a_dify_that_is_down_fails_the_answer_with_its_sentence() -> None:
+    it = scene()
+    it.app.faults.on("abilities", 0, DifyError("down", key="dify_unreachable"))
+    play(it, sent(1, PICTURE))
+    assert it.card(1).frames[-1][0] == "fail"
+    assert say("dify_unreachable", "zh") in card_text(it, 1)
+
+
+def test_more_than_an_app_takes_at_a_time_is_said() -> None:
+    it = play(scene(), sent(1, *[PICTURE] * 5, text="What are these?"))
+    assert len(it.app.questions[0].files) == 3
+    assert say("too_many_files", "en", most=3) in card_text(it, 1)
+
+
+# -- a picture waits for its question
+
+
+def test_a_question_takes_along_the_picture_that_came_before() -> None:
+    it = play(scene(wait=600), sent(1, PICTURE), message(2, "What is this?"))
+    (question,) = it.app.questions
+    assert question.text == "What is this?"
+    assert question.files == (UploadedFile("image", "upload-1"),)
+    assert asyncio.run(it.state(1)) == asyncio.run(it.state(2)) == "done"
+
+
+def test_several_pictures_wait_together() -> None:
+    it = play(scene(wait=600), sent(1, PICTURE), sent(2, PICTURE), message(3, "Compare"))
+    (question,) = it.app.questions
+    assert len(question.files) == 2
+
+
+def test_what_is_refused_meanwhile_does_not_strand_what_waits() -> None:
+    it = play(scene(wait=600), sent(1, PICTURE), sent(2, PAPER), message(3, "What is this?"))
+    assert [len(question.files) for question in it.app.questions] == [1]
+    assert [asyncio.run(it.state(n)) for n in (1, 2, 3)] == ["done"] * 3
+    assert [who for who, _ in it.channel.replies] in ([], ["msg-2"])
+
+
+def test_nobody_elses_question_takes_it() -> None:
+    async def act() -> Scene:
+        it = scene(wait=600, count=2)
+        async with it.running():
+            await it.say(sent(1, PICTURE, chat=GROUP))
+            await it.say(message(2, "mine", chat=GROUP, sender=BOB))
+            await it.until(lambda: it.card(2).ended)
+            await it.say(message(3, "and this?", chat=GROUP, sender=ANN))
+        return it
+
+    it = asyncio.run(act())
+    assert [len(question.files) for question in it.app.questions] == [0, 1]
+
+
+def test_without_a_question_it_is_asked_alone() -> None:
+    it = scene(wait=1)
+    play(it, sent(1, PICTURE))
+    assert it.app.questions[0].text == say("look_at_this", "zh")
+
+
+@pytest.mark.parametrize("word", ["/new", "/stop"])
+def test_a_command_lets_the_picture_go(word: str) -> None:
+    it = play(scene(wait=600), sent(1, PICTURE), message(2, word))
+    assert it.app.questions == []
+    assert asyncio.run(it.state(1)) == "done"
+
+
+def test_a_picture_still_waiting_at_the_end_is_left_for_the_next_start() -> None:
+    async def act() -> Scene:
+        it = scene(wait=600)
+        async with it.running():
+            await it.say(sent(1, PICTURE))
+            await it.until(lambda: bool(it.bot._reception._pairing._waiting))
+            it.bot._reception.give_up_waiting()
+        return it
+
+    it = asyncio.run(act())
+    assert asyncio.run(it.state(1)) == "taken"
+    again = scene()
+    again.store = it.store
+    later = Scene(HELLO, spec=AT_ONCE, store=it.store)
+    later.channel.files, later.app.can = again.channel.files, SEES
+    assert play(later).app.questions[0].files == (UploadedFile("image", "upload-1"),)
+
+
+def test_a_message_with_attachments_survives_the_disk() -> None:
+    told = sent(1, PICTURE, PAPER, quote="q", quoted_card=("c",))
+    claim = Claim.from_json("id", Claim("id", told, scene().store).to_json(), scene().store)
+    assert claim.message == told
