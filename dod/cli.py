@@ -21,7 +21,7 @@ commands:
   check [FILE]    explain what is wrong with a configuration (offline)
   status          what the dod on this machine is doing
   demo            try it: DingTalk and Dify simulated, a chat page in the browser
-  schema          print the JSON schema of bots.yaml
+  schema          print the JSON schema of bots.yaml, for an editor
   supervise       run it under supervisord, on a host without containers
 
 Folders: DOD_CONFIG_DIR (./config) and DOD_DATA_DIR (./data). See README.md.
@@ -43,9 +43,9 @@ def main(argv: list[str] | None = None) -> int:
 
         return supervise(os.environ)
     if command == "schema":
-        from dod.config.check import schema_text
+        from dod.config.editorschema import editor_schema_text
 
-        sys.stdout.write(schema_text())
+        sys.stdout.write(editor_schema_text())
         return 0
     if command == "status":
         return _status(as_json=arguments.json)

@@ -8,7 +8,6 @@ from typing import BinaryIO, Literal, TextIO
 from dod.config.implicit import load_all
 from dod.config.load import Loaded, load, load_file, load_text
 from dod.config.masking import conceal
-from dod.config.schema import schema_text
 
 FINE, REJECTED, WARNINGS = 0, 1, 2
 
@@ -95,4 +94,4 @@ def to_json(loaded: Loaded) -> str:
     return json.dumps(answer, ensure_ascii=False, indent=2) + "\n"
 
 
-__all__ = ["check", "exit_code", "schema_text", "summary", "to_json", "to_text"]
+__all__ = ["check", "exit_code", "summary", "to_json", "to_text"]
