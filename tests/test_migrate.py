@@ -341,6 +341,13 @@ def test_mistakes_in_the_old_file_are_shown_with_their_line(
     assert "Nothing was written" in said
 
 
+def test_a_file_of_dod_is_no_original(tmp_path: Path) -> None:
+    """Its tags would be taken for the values they stand for."""
+    source = old(tmp_path, BOTS.replace(SECRET, "!secret s"))
+    (source / "secrets.yaml").write_text(f"s: {SECRET}\n")
+    assert "is a file of dod already" in refused(source)
+
+
 @pytest.mark.parametrize(
     "dotenv",
     [

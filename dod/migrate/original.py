@@ -83,6 +83,8 @@ def read_original(folder: Path) -> Original:
     entry = entries_of(parsed.root).get("bots") if parsed.sound else None
     if not entry or not isinstance(entry.node, Sequence):
         raise Unreadable(BROKEN, _errors(home / NAME, frozenset()))
+    if parsed.root and any(it.tag for it in scalars(parsed.root)):
+        raise Unreadable(HAS_TAGS)
     bots, tolerated = _read_bots(entry.node.items)
     if errors := _errors(home / NAME, tolerated):
         raise Unreadable(BROKEN, errors)
@@ -166,6 +168,13 @@ def _about(problem: Problem) -> bool:
 BROKEN = Remark(
     f"旧的 {NAME} 里有错误，先改好再搬；什么都没有写。",
     f"There are errors in the old {NAME}: correct them first. Nothing was written.",
+)
+
+
+HAS_TAGS = Remark(
+    f"这个 {NAME} 用了 !secret 之类的标签，原项目不认识它们：它已经是 dod 的文件，不用搬。",
+    f"This {NAME} uses tags like !secret, which the original does not know: it is a file of dod "
+    "already and need not be moved.",
 )
 
 
