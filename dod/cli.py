@@ -2,6 +2,7 @@
 
 import argparse
 import base64
+import io
 import json
 import os
 import sys
@@ -9,7 +10,7 @@ import urllib.error
 import urllib.request
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 
 import dod
 
@@ -19,17 +20,41 @@ Dify on DingTalk: bots that type Dify's answers onto DingTalk AI cards.
 commands:
   run             serve the bots of bots.yaml until a signal
   check [FILE]    explain what is wrong with a configuration (offline)
+  migrate FROM    move in from dify-on-dingtalk: its .bots.yaml and .env
   status          what the dod on this machine is doing
   demo            try it: DingTalk and Dify simulated, a chat page in the browser
-  schema          print the JSON schema of bots.yaml
+  schema          print the JSON schema of bots.yaml, for an editor
   supervise       run it under supervisord, on a host without containers
 
 Folders: DOD_CONFIG_DIR (./config) and DOD_DATA_DIR (./data). See README.md.
 """
 
 
+# Of sysexits.h; argparse's own 2 would say "warnings only" of a check.
+USAGE = 64
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.print_usage(sys.stderr)
+        self.exit(USAGE, f"{self.prog}: error: {message}\n")
+
+
 def main(argv: list[str] | None = None) -> int:
     """Entry point of ``dod`` and ``python -m dod``; returns the exit status."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal may know no Chinese
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        status = _main(argv)
+        sys.stdout.flush()
+    except BrokenPipeError:  # `dod check | head`: the reader has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    return status
+
+
+def _main(argv: list[str] | None) -> int:
     arguments = _parser().parse_args(argv)
     command: str | None = arguments.command
     if command == "run":
@@ -37,15 +62,26 @@ def main(argv: list[str] | None = None) -> int:
 
         return run()
     if command == "check":
-        return _check(arguments.file, arguments.format)
+        return _check(arguments)
+    if command == "migrate":
+        from dod.migrate.command import migrate
+
+        target = Path(arguments.to) if arguments.to else _config_dir()
+        return migrate(
+            Path(arguments.source),
+            target,
+            out=sys.stdout,
+            environ=os.environ,
+            dry=arguments.dry_run,
+        )
     if command == "supervise":
         from dod.supervise import supervise
 
         return supervise(os.environ)
     if command == "schema":
-        from dod.config.check import schema_text
+        from dod.config.editorschema import editor_schema_text
 
-        sys.stdout.write(schema_text())
+        sys.stdout.write(editor_schema_text())
         return 0
     if command == "status":
         return _status(as_json=arguments.json)
@@ -58,7 +94,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="dod", description=_HELP, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--version", action="version", version=f"dod {dod.__version__}")
@@ -69,15 +105,39 @@ def _parser() -> argparse.ArgumentParser:
         help="explain a configuration",
         description="Explain what is wrong with a configuration, line by line. Offline: it starts "
         "nothing and asks nobody.",
-        epilog="exit status: 0 fine, 1 something is wrong (rejected, wholly or in part), "
-        "2 warnings only",
+        epilog="exit status: 0 fine, 1 something is wrong (rejected, wholly or in part; or no such "
+        "KEY), 2 warnings only, 64 wrong arguments",
     )
     check.add_argument(
         "file",
         nargs="?",
         help="a bots.yaml, its folder, or - for stdin; default: the one of DOD_CONFIG_DIR",
     )
-    check.add_argument("--format", choices=("text", "json"), default="text")
+    check.add_argument(
+        "--format",
+        choices=("text", "json"),
+        default="text",
+        help="text for people, in colour on a terminal unless NO_COLOR is set; json for tools",
+    )
+    check.add_argument(
+        "--explain",
+        metavar="KEY",
+        help="check nothing, but tell what a setting is for, e.g. card_updates, conversation.group",
+    )
+    moving = commands.add_parser(
+        "migrate",
+        help="move in from dify-on-dingtalk",
+        description="Make a bots.yaml and a secrets.yaml of what dify-on-dingtalk (v0.1 or its "
+        "Redis fork) runs with. Shows what differs, and replaces no file.",
+        epilog="exit status: 0 written, 1 nothing was written, 64 wrong arguments",
+    )
+    moving.add_argument(
+        "source",
+        metavar="FROM",
+        help="its folder, with .bots.yaml and perhaps .env; stays as it is",
+    )
+    moving.add_argument("to", metavar="TO", nargs="?", help="default: DOD_CONFIG_DIR")
+    moving.add_argument("--dry-run", action="store_true", help="show everything, write nothing")
     status = commands.add_parser("status", help="what the running dod is doing")
     status.add_argument("--json", action="store_true", help="the answer of /api/status as it is")
     demo = commands.add_parser("demo", help="both neighbours simulated, a chat page")
@@ -93,11 +153,14 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _check(file: str | None, style: Literal["text", "json"]) -> int:
-    from dod.config.check import check
+def _check(arguments: argparse.Namespace) -> int:
+    from dod.config.check import check, explain
 
+    style: Literal["text", "json"] = arguments.format
+    if arguments.explain is not None:
+        return explain(arguments.explain, out=sys.stdout, style=style)
     return check(
-        file,
+        arguments.file,
         os.environ,
         folder=_config_dir(),
         out=sys.stdout,

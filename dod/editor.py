@@ -4,7 +4,7 @@ import json
 import logging
 from pathlib import Path
 
-from dod.config.schema import schema_text
+from dod.config.editorschema import editor_schema_text
 from dod.config.tags import TAGS
 from dod.ownfiles import own, write
 
@@ -15,6 +15,12 @@ SETTINGS = {
     "yaml.schemas": {"./config.schema.json": ["bots.yaml", ".bots.yaml"]},
     # Without these every tag is a red error in the editor.
     "yaml.customTags": [f"{tag} scalar" for tag in TAGS],
+    # Else the editor first asks two sites of the internet for schemas, and explains nothing until
+    # they have answered: never, behind the firewall of an office.
+    "yaml.schemaStore.enable": False,
+    "yaml.kubernetesCRDStore.enable": False,
+    # A completed key brings what it needs, and not every default there is.
+    "yaml.disableDefaultProperties": True,
 }
 
 
@@ -26,7 +32,7 @@ def refresh_editor_files(folder: Path) -> None:
     if not folder.is_dir():
         return
     try:
-        write(folder / "config.schema.json", schema_text().encode())
+        write(folder / "config.schema.json", editor_schema_text().encode())
         _add_settings(folder)
     except OSError as exc:
         # A share mounted read-only is fine: nothing here is needed to run.

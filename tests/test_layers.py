@@ -21,7 +21,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
     for layer in (
         "errors texts logs",
         "ports messages",
-        "alerts bell budget config editor http inotify notice ownfiles pulse status watch",
+        "alerts bell budget config editor http inotify migrate notice ownfiles pulse status watch",
         "bridge dingtalk dify store",
         "doctor",
         "botthread",

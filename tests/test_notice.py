@@ -309,6 +309,7 @@ def test_the_editor_gets_schema_and_tags(folder: Path) -> None:
     settings = json.loads((folder / ".vscode/settings.json").read_text())
     assert settings["yaml.schemas"] == {"./config.schema.json": ["bots.yaml", ".bots.yaml"]}
     assert settings["yaml.customTags"] == ["!secret scalar", "!env_var scalar", "!include scalar"]
+    assert settings["yaml.schemaStore.enable"] is False, "it would ask the internet first"
 
 
 def test_an_old_schema_is_refreshed_and_own_settings_stay(folder: Path) -> None:

@@ -1,16 +1,18 @@
 """``dod check``: the verdict on a file, by the same path as a reload. Offline; starts nothing."""
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import BinaryIO, Literal, TextIO
 
+from dod.config import explain as key_by_key
 from dod.config.implicit import load_all
 from dod.config.load import Loaded, load, load_file, load_text
 from dod.config.masking import conceal
-from dod.config.schema import schema_text
 
 FINE, REJECTED, WARNINGS = 0, 1, 2
+_RED, _YELLOW, _GREEN, _BOLD = "31;1", "33;1", "32", "1"
 
 
 def check(
@@ -25,7 +27,7 @@ def check(
     """Print what is wrong with ``file`` (None: that of ``folder``; ``-``: ``stdin``).
 
     A folder stands for the file that dod would take from it. Returns the exit code: 0 fine,
-    1 something is wrong, 2 warnings only.
+    1 something is wrong, 2 warnings only. Colours only on a terminal, and not under NO_COLOR.
     """
     if file is None:
         loaded = load_all(folder, environ)
@@ -34,8 +36,56 @@ def check(
     else:
         path = Path(file)
         loaded = load(path, environ) if path.is_dir() else load_file(path, environ)
-    out.write(to_json(loaded) if style == "json" else to_text(loaded))
+    text = to_json(loaded) if style == "json" else to_text(loaded)
+    out.write(painted(text) if style == "text" and colourful(out, environ) else text)
     return exit_code(loaded)
+
+
+def explain(word: str, *, out: TextIO, style: Literal["text", "json"] = "text") -> int:
+    """Print what the key ``word`` is for; 1 if there is none, with the nearest one."""
+    keys = key_by_key.find(word)
+    if style == "json":
+        out.write(json.dumps([key_by_key.to_json(it) for it in keys], ensure_ascii=False, indent=2))
+        out.write("\n")
+    else:
+        out.write("\n".join(map(key_by_key.to_text, keys)) or key_by_key.unknown(word))
+    return FINE if keys else REJECTED
+
+
+def colourful(out: TextIO, environ: Mapping[str, str]) -> bool:
+    """https://no-color.org: any value but an empty one says no."""
+    return out.isatty() and not environ.get("NO_COLOR") and environ.get("TERM") != "dumb"
+
+
+def painted(text: str) -> str:
+    """``text`` of ``to_text`` with the colours of a terminal."""
+    lines, colour = [], _BOLD
+    for line in text.split("\n"):
+        if head := re.match("错误 ERROR|提醒 WARN", line):
+            colour = _RED if head[0] == "错误 ERROR" else _YELLOW
+            lines.append(_paint(head[0], colour) + _paint(line[head.end() :], _BOLD))
+        elif re.fullmatch(r" +\| \s*\^", line):
+            lines.append(line[:-1] + _paint("^", colour))
+        elif line.startswith("  改成 fix: "):
+            lines.append(_paint(line, _GREEN))
+        elif line.startswith("=> "):
+            lines.append(_paint(line, _BOLD))
+        else:
+            lines.append(line)
+    return "\n".join(lines)
+
+
+def painted_diff(diff: str) -> str:
+    """A unified diff with the colours of a terminal."""
+    colours = {"+": _GREEN, "-": _RED, "@": _BOLD}
+    lines = diff.split("\n")
+    return "\n".join(
+        _paint(line, colours[line[0]]) if line[:1] in colours else line for line in lines
+    )
+
+
+def _paint(text: str, colour: str) -> str:
+    return f"\x1b[{colour}m{text}\x1b[0m" if text else ""
 
 
 def exit_code(loaded: Loaded) -> int:
@@ -93,6 +143,3 @@ def to_json(loaded: Loaded) -> str:
         "problems": [problem.to_json() for problem in loaded.problems],
     }
     return json.dumps(answer, ensure_ascii=False, indent=2) + "\n"
-
-
-__all__ = ["check", "exit_code", "schema_text", "summary", "to_json", "to_text"]

@@ -11,7 +11,7 @@ Json = dict[str, Any]
 
 
 def schema_text() -> str:
-    """The schema as shipped, for ``dod schema`` and for the admin's editor."""
+    """The schema as shipped; an editor gets that of ``editorschema``."""
     return Path(__file__).with_name("config.schema.json").read_text(encoding="utf-8")
 
 

@@ -1,0 +1,1 @@
+"""``dod migrate``: moving in from dify-on-dingtalk."""
