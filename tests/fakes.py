@@ -9,8 +9,9 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
+from dod.errors import ContentTooLong
 from dod.messages import AnswerEvent, CardStyle, Message, Question
-from dod.ports import App, Card, Channel, Json, StateChange, Store
+from dod.ports import App, Card, Channel, Json, MediaKind, StateChange, Store
 
 
 class MemoryStore:
@@ -72,6 +73,7 @@ class FakeCard:
     guids: list[str] = field(default_factory=list)  # of finish and fail
     gate: asyncio.Event | None = None  # while set and not open, every call waits here
     queue: asyncio.Event | None = None  # likewise, before an update asks for its text
+    takes: int = 0  # bytes of a text; 0: any
 
     async def open(self) -> None:
         if ("open", "") not in self.frames:
@@ -99,6 +101,8 @@ class FakeCard:
         if self.gate is not None:
             await self.gate.wait()
         self.faults.strike(kind)
+        if 0 < self.takes < len(text.encode()):
+            raise ContentTooLong
         self.frames.append((kind, text))
 
     @property
@@ -123,6 +127,9 @@ class FakeChannel:
         self.faults = Faults()
         self.cards: dict[str, FakeCard] = {}
         self.replies: list[tuple[str, str]] = []  # (message id, text)
+        self.takes = 0  # bytes of a card's text; 0: any
+        self.uploads: list[tuple[str, bytes]] = []  # (name, content); the media id is its place
+        self.files: list[tuple[str, str, bytes]] = []  # (message id, name, content)
         self.told: list[tuple[tuple[str, ...], str]] = []  # (staff ids, text)
         self.connections = 0
         self.left = asyncio.Event()
@@ -155,12 +162,27 @@ class FakeChannel:
 
     def card(self, message: Message, style: CardStyle, n: int = 0) -> FakeCard:
         name = f"{message.id}/{n}"
-        return self.cards.setdefault(name, FakeCard(name, style, self.faults))
+        return self.cards.setdefault(name, FakeCard(name, style, self.faults, takes=self.takes))
 
     async def reply(self, message: Message, text: str) -> None:
         await asyncio.sleep(0)
         self.faults.strike("reply")
         self.replies.append((message.id, text))
+
+    async def upload(self, content: bytes, name: str, kind: MediaKind, *, corp_id: str = "") -> str:
+        del kind, corp_id
+        await asyncio.sleep(0)
+        self.faults.strike("upload")
+        self.uploads.append((name, content))
+        return f"@{len(self.uploads) - 1}"
+
+    async def send_file(self, message: Message, media_id: str, name: str) -> None:
+        await asyncio.sleep(0)
+        self.faults.strike("send_file")
+        self.files.append((message.id, name, self.uploads[int(media_id[1:])][1]))
+
+    async def send_picture(self, message: Message, media_id: str) -> None:
+        await self.send_file(message, media_id, "")
 
     async def tell(self, staff_ids: Sequence[str], text: str, *, corp_id: str = "") -> None:
         del corp_id

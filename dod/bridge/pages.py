@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from dod.bridge.blocks import LONGEST, WHOLE, Fence, Line, scan
+from dod.bridge.blocks import LONGEST, WHOLE, Fence, Line, open_fence, scan
 from dod.bridge.dialects import Dialect, card, escape
 
 CARD_MAX_BYTES = 9000  # undocumented; blank cards were seen above some 3,000 Chinese characters
@@ -65,6 +65,12 @@ def page(
 ) -> Page:
     """The page of ``text`` that begins at ``start``. ``complete``: no more text will come."""
     return _Maker(text, start, max_bytes, dialect).make(complete=complete)
+
+
+def continued(text: str, start: int) -> str:
+    """The rest of ``text``, as Dify sent it; a code block that is cut there is opened again."""
+    fence = open_fence(text[:start])
+    return (f"{fence.marker}{fence.info}\n" if fence else "") + text[start:]
 
 
 class _Maker:

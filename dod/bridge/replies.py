@@ -3,30 +3,46 @@
 import asyncio
 import logging
 
-from dod.bridge.markdown import cut
-from dod.errors import DingTalkError
+from dod.bridge.dialects import message as in_a_message
+from dod.bridge.pages import CARD_MAX_BYTES, page
+from dod.errors import ContentTooLong, DingTalkError
 from dod.messages import Message
 from dod.ports import Channel
 
 log = logging.getLogger(__name__)
 
 RETRIES = (1.0, 3.0, 10.0)  # seconds between tries, while nothing can have been sent
+SHORTEST = 2000  # bytes: a message that is refused as too long and shorter than this is given up
 
 
 async def reply(channel: Channel, bot: str, message: Message, text: str) -> bool:
     """Send ``text`` as Markdown messages. False if none of it can have arrived; logged then."""
     sent = False
-    for part in cut(text):
-        if not await _send(channel, bot, message, part):
+    start, room = 0, CARD_MAX_BYTES
+    while True:
+        made = page(text, start, room, in_a_message)
+        try:
+            arrived = await _send(channel, bot, message, made.text)
+        except ContentTooLong as error:
+            if room <= SHORTEST:
+                log.error("bot=%s reply not delivered: %s", bot, error)  # noqa: TRY400  # DingTalk's answer says it
+                return sent
+            room = room * 2 // 3
+            continue
+        if not arrived:
             return sent
         sent = True
-    return True
+        if not made.full:
+            return True
+        start = made.end
 
 
 async def _send(channel: Channel, bot: str, message: Message, part: str) -> bool:
     for delay in (*RETRIES, None):
         try:
             await channel.reply(message, part)
+        except ContentTooLong:
+            raise
         except DingTalkError as error:
             if delay is None or not (error.retry and error.not_done):
                 log.error("bot=%s reply not delivered: %s", bot, error)  # noqa: TRY400  # DingTalk's answer says it
