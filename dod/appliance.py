@@ -184,6 +184,7 @@ class Appliance:
                 client_id=spec.dingtalk_app_client_id,
                 client_secret=spec.dingtalk_app_client_secret,
                 openapi=self._env.openapi_endpoint,
+                oapi=self._env.oapi_endpoint,
                 qps=lambda: self._config().dingtalk_qps,
                 spend=meter.spend,
                 push=meter.push,

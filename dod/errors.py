@@ -11,10 +11,11 @@ DodError
 │   ├── CardGone          the card does not exist (any more)
 │   ├── FileGone          a file's downloadCode is wrong or has expired
 │   ├── ContentTooLong    the text is longer than the card takes
+│   ├── FileRefused       a file's type or size is not what DingTalk takes
 │   ├── Undeliverable     DingTalk said 200, but the person or group was not reached
 │   └── DingTalkBusy      5xx, HTML, time-out, no connection
 ├── DifyError             ``key`` tells which sentence; see dify-api §9
-│   ├── FileRefused       Dify does not take this file; ``key`` tells why
+│   ├── FileNotTaken      Dify does not take this file; ``key`` tells why
 │   ├── ConversationGone  Dify has forgotten the conversation (or never answers on it)
 │   └── AnswerCut         the stream ended, or fell silent, without its terminal event
 └── StoreError            the disk cache cannot be opened
@@ -103,6 +104,10 @@ class ContentTooLong(DingTalkError):
     pass
 
 
+class FileRefused(DingTalkError):
+    pass
+
+
 class Undeliverable(DingTalkError):
     pass
 
@@ -118,7 +123,7 @@ class DifyError(DodError):
     key = "dify"
 
 
-class FileRefused(DifyError):
+class FileNotTaken(DifyError):
     key = "file_refused"
 
 

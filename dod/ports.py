@@ -10,6 +10,7 @@ from typing import Any, Literal, Protocol
 
 from dod.messages import Abilities, AnswerEvent, Attachment, CardStyle, Message, Question
 
+MediaKind = Literal["image", "voice", "video", "file"]
 ChannelState = Literal["connecting", "connected", "retrying", "bad_credentials", "stopped"]
 Json = dict[str, Any]
 
@@ -88,6 +89,22 @@ class Channel(Protocol):
         ``mention``: name the asker with an @, where the medium can (a group's webhook).
         Raises DingTalkError. Not idempotent: never repeat it after an unknown outcome.
         """
+
+    async def upload(self, content: bytes, name: str, kind: MediaKind, *, corp_id: str = "") -> str:
+        """Give DingTalk a file; returns its mediaId, which Markdown takes for a picture's address.
+
+        Raises DingTalkError; FileRefused if type or size are not what DingTalk takes. Idempotent.
+        """
+
+    async def send_file(self, message: Message, media_id: str, name: str) -> None:
+        """Send an uploaded file where ``message`` came from, by the robot API.
+
+        Raises DingTalkError: Undeliverable to someone without a staffId, FileRefused for a type
+        that cannot be sent. Not idempotent, as ``reply``.
+        """
+
+    async def send_picture(self, message: Message, media_id: str) -> None:
+        """As ``send_file``, but shown; ``media_id`` may be an address, too."""
 
     async def tell(self, staff_ids: Sequence[str], text: str, *, corp_id: str = "") -> None:
         """Send one Markdown message to people of the organisation, unasked, by the robot API.

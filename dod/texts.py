@@ -35,6 +35,8 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "The service is stopping or restarting. Please ask again in a moment.",
     ),
     "answered_below": ("回答见下一条消息。", "The answer is in the next message."),
+    "rest_in_file": ("📄 回答较长，后续内容见下面的文件。", "📄 The rest is in the file below."),
+    "rest_name": ("回答（续）", "answer (continued)"),
     # -- what cannot be answered
     "nothing_asked": (
         "您好，我在。请在 @我 后面写上问题。",

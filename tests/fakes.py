@@ -17,9 +17,9 @@ from collections.abc import (
 )
 from dataclasses import dataclass, field
 
-from dod.errors import FileGone
+from dod.errors import ContentTooLong, FileGone
 from dod.messages import Abilities, AnswerEvent, Attachment, CardStyle, Message, Question
-from dod.ports import App, Card, Channel, Download, Json, StateChange, Store
+from dod.ports import App, Card, Channel, Download, Json, MediaKind, StateChange, Store
 
 
 class MemoryStore:
@@ -81,6 +81,7 @@ class FakeCard:
     guids: list[str] = field(default_factory=list)  # of finish and fail
     gate: asyncio.Event | None = None  # while set and not open, every call waits here
     queue: asyncio.Event | None = None  # likewise, before an update asks for its text
+    takes: int = 0  # bytes of a text; 0: any
 
     async def open(self) -> None:
         if ("open", "") not in self.frames:
@@ -108,6 +109,8 @@ class FakeCard:
         if self.gate is not None:
             await self.gate.wait()
         self.faults.strike(kind)
+        if 0 < self.takes < len(text.encode()):
+            raise ContentTooLong
         self.frames.append((kind, text))
 
     @property
@@ -133,9 +136,12 @@ class FakeChannel:
         self.cards: dict[str, FakeCard] = {}
         self.replies: list[tuple[str, str]] = []  # (message id, text)
         self.mentioned: list[str] = []
-        self.files: dict[str, bytes] = {}  # what people send, by code
+        self.brought: dict[str, bytes] = {}  # what people send, by code
         self.downloads: list[str] = []
         self.tells_sizes = True
+        self.takes = 0  # bytes of a card's text; 0: any
+        self.uploads: list[tuple[str, bytes]] = []  # (name, content); the media id is its place
+        self.files: list[tuple[str, str, bytes]] = []  # (message id, name, content)
         self.told: list[tuple[tuple[str, ...], str]] = []  # (staff ids, text)
         self.connections = 0
         self.left = asyncio.Event()
@@ -168,7 +174,7 @@ class FakeChannel:
 
     def card(self, message: Message, style: CardStyle, n: int = 0) -> FakeCard:
         name = f"{message.id}/{n}"
-        return self.cards.setdefault(name, FakeCard(name, style, self.faults))
+        return self.cards.setdefault(name, FakeCard(name, style, self.faults, takes=self.takes))
 
     async def reply(self, message: Message, text: str, *, mention: bool = False) -> None:
         await asyncio.sleep(0)
@@ -176,6 +182,21 @@ class FakeChannel:
         self.replies.append((message.id, text))
         if mention:
             self.mentioned.append(message.sender.staff_id)
+
+    async def upload(self, content: bytes, name: str, kind: MediaKind, *, corp_id: str = "") -> str:
+        del kind, corp_id
+        await asyncio.sleep(0)
+        self.faults.strike("upload")
+        self.uploads.append((name, content))
+        return f"@{len(self.uploads) - 1}"
+
+    async def send_file(self, message: Message, media_id: str, name: str) -> None:
+        await asyncio.sleep(0)
+        self.faults.strike("send_file")
+        self.files.append((message.id, name, self.uploads[int(media_id[1:])][1]))
+
+    async def send_picture(self, message: Message, media_id: str) -> None:
+        await self.send_file(message, media_id, "")
 
     async def tell(self, staff_ids: Sequence[str], text: str, *, corp_id: str = "") -> None:
         del corp_id
@@ -193,9 +214,9 @@ class FakeChannel:
         del corp_id
         await asyncio.sleep(0)
         self.faults.strike("download")
-        if attachment.code not in self.files:
+        if attachment.code not in self.brought:
             raise FileGone("unknown code")
-        content = self.files[attachment.code]
+        content = self.brought[attachment.code]
         self.downloads.append(attachment.code)
         yield Download(len(content) if self.tells_sizes else -1, _pieces(content))
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from dod.bridge.claims import Claim
-from dod.errors import DifyError, DingTalkBusy, FileRefused
+from dod.errors import DifyError, DingTalkBusy, FileNotTaken
 from dod.messages import Abilities, Attachment, FileField, FileRule, Message, UploadedFile
 from dod.texts import say
 from tests.scene import ANN, BOB, GROUP, HELLO, SPEC, Scene, message, play
@@ -28,7 +28,7 @@ def sent(number: int, *attachments: Attachment, text: str = "", **more: object) 
 
 def scene(can: Abilities = SEES, *, wait: int = 0, count: int = 1) -> Scene:
     made = Scene(*[HELLO] * count, spec=replace(SPEC, image_wait_seconds=wait))
-    made.channel.files = {
+    made.channel.brought = {
         "code-png": PNG,
         "code-pdf": PDF,
         "code-amr": b"#!AMR\nvoice",
@@ -171,7 +171,7 @@ def test_each_trouble_with_a_file_has_its_sentence(code: str, key: str) -> None:
 @pytest.mark.parametrize("tells", [True, False], ids=["told", "untold"])
 def test_too_large_is_said_with_the_limit(*, tells: bool) -> None:
     it = scene(replace(SEES, sizes={"image": 2 << 20}))
-    it.channel.files["code-big"] = PNG + b"\0" * (2 << 20)
+    it.channel.brought["code-big"] = PNG + b"\0" * (2 << 20)
     it.channel.tells_sizes = tells
     play(it, sent(1, Attachment("picture", "code-big"), text="What is this?"))
     assert say("file_too_large", "en", what="pictures", limit=2) in card_text(it, 1)
@@ -181,8 +181,8 @@ def test_too_large_is_said_with_the_limit(*, tells: bool) -> None:
 @pytest.mark.parametrize(
     ("error", "key"),
     [
-        (FileRefused("413", key="file_too_large_for_dify"), "file_too_large_for_dify"),
-        (FileRefused("400"), "file_refused"),
+        (FileNotTaken("413", key="file_too_large_for_dify"), "file_too_large_for_dify"),
+        (FileNotTaken("400"), "file_refused"),
     ],
 )
 def test_what_dify_refuses_is_said(error: Exception, key: str) -> None:
@@ -278,7 +278,7 @@ def test_a_picture_still_waiting_at_the_end_is_left_for_the_next_start() -> None
     again = scene()
     again.store = it.store
     later = Scene(HELLO, spec=AT_ONCE, store=it.store)
-    later.channel.files, later.app.can = again.channel.files, SEES
+    later.channel.brought, later.app.can = again.channel.brought, SEES
     assert play(later).app.questions[0].files == (UploadedFile("image", "upload-1"),)
 
 

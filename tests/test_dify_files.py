@@ -8,7 +8,7 @@ import pytest
 
 from dod.dify import DifyApp
 from dod.dify.parameters import abilities
-from dod.errors import DifyError, FileRefused
+from dod.errors import DifyError, FileNotTaken
 from dod.messages import Abilities, FileField, FileRule, Question, UploadedFile
 from dod.ports import Download
 from dod.sim.dify.app import SimApp
@@ -89,7 +89,7 @@ def test_a_voice_is_heard() -> None:
     async def scenario(app: DifyApp, _: SimApp, __: SimDify) -> None:
         assert (await app.abilities()).hears
         assert await app.transcribe("a.amr", "audio/amr", download(b"#!AMR"), "ann") == "喂"
-        with pytest.raises(FileRefused):
+        with pytest.raises(FileNotTaken):
             await app.transcribe("a.ogg", "audio/ogg", download(b"OggS"), "ann")
 
     play(scenario, takes=Takes(said=" 喂 "))
@@ -105,7 +105,7 @@ def test_a_voice_is_heard() -> None:
 )
 def test_too_large_is_a_refusal_of_this_file(takes: Takes, key: str) -> None:
     async def scenario(app: DifyApp, _: SimApp, __: SimDify) -> None:
-        with pytest.raises(FileRefused) as refused:
+        with pytest.raises(FileNotTaken) as refused:
             await app.upload("a.png", "image/png", download(PNG), "ann")
         assert refused.value.key == key
 
@@ -117,7 +117,7 @@ def test_a_wrong_key_concerns_everything() -> None:
         sim_app.enabled = False
         with pytest.raises(DifyError) as refused:
             await app.upload("a.png", "image/png", download(PNG), "ann")
-        assert not isinstance(refused.value, FileRefused)
+        assert not isinstance(refused.value, FileNotTaken)
         assert refused.value.key == "dify_api_off"
 
     play(scenario)

@@ -112,6 +112,7 @@ async def scene(
         client_id=ID,
         client_secret=secret,
         openapi=openapi or sim.url,
+        oapi=openapi or sim.url,
         qps=qps,
         spend=lambda corp: spent.update([corp]),
         push=lambda corp: pushed.update([corp]),

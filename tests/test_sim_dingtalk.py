@@ -686,6 +686,29 @@ def test_files_go_both_ways() -> None:
         assert bot.sim.media[sent.json()["media_id"]] == b"PNG"
         wrong = await bot.http.post(upload, files={"media": ("a.exe", b"MZ", "image/png")})
         assert wrong.json()["errcode"] == 40004
+        media_id = sent.json()["media_id"]
+        for key, param, error in (
+            ("sampleImageMsg", {"photoURL": media_id}, ""),
+            ("sampleImageMsg", {"photoURL": "https://example.com/a.png"}, ""),
+            ("sampleImageMsg", {"photoURL": "@no"}, "invalidParameter.msgParam.invalid"),
+            (
+                "sampleFile",
+                {"mediaId": media_id, "fileName": "a.pdf", "fileType": "pdf"},
+                "invalidParameter.msgParam.invalid",  # uploaded as a picture
+            ),
+        ):
+            body = laid(ONE, {"msgKey": key, "msgParam": json.dumps(param)})
+            told = (await bot.post(SENDS["single"], body)).json()
+            assert told.get("code", "") == error
+        upload = upload.replace("image", "file")
+        note = {"media": ("a.md", b"# Hi", "text/markdown")}
+        assert (await bot.http.post(upload, files=note)).json()["errcode"] == 40004
+        bot.sim.switches.any_file = True
+        media_id = (await bot.http.post(upload, files=note)).json()["media_id"]
+        param = {"mediaId": media_id, "fileName": "a.md", "fileType": "md"}
+        body = laid(ONE, {"msgKey": "sampleFile", "msgParam": json.dumps(param)})
+        assert "code" not in (await bot.post(SENDS["single"], body)).json()
+        assert bot.sim.replies[-1].text == "a.md"
         stranger = await bot.http.post("/media/upload?access_token=no", files={"media": b"x"})
         assert (stranger.status_code, stranger.json()["errcode"]) == (200, 40014)
 

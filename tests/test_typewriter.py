@@ -1,22 +1,31 @@
 """Many texts in, few updates out."""
 
 import asyncio
+from collections.abc import Sequence
 
 from dod.bridge.claims import Claim
+from dod.bridge.pages import longest, pages
+from dod.bridge.room import Room
 from dod.bridge.typewriter import Typewriter
 from dod.errors import ContentTooLong, DingTalkBusy, ScopeMissing, Throttled
 from tests.fakes import FakeCard, FakeChannel, MemoryStore
+from tests.plain import plain
 from tests.scene import SPEC, message
 
 
 class Desk:
     """A typewriter with fake cards."""
 
-    def __init__(self, pace: str = "smooth", max_bytes: int = 9000) -> None:
+    def __init__(
+        self, pace: str = "smooth", max_bytes: int = 9000, most_cards: int = 0, file: str = ""
+    ) -> None:
         self.channel = FakeChannel()
         self.opened: list[int] = []
         self.text = ""
         self.shown: list[str] = []
+        self.ends: list[int] = []
+        self.handed_over: list[str] = []
+        self.file = file
         self.writer = Typewriter(
             self.card,
             pace,  # type: ignore[arg-type]
@@ -24,15 +33,21 @@ class Desk:
             on_opening=self.opening,
             on_shown=self.shown.append,
             retries=(0.001, 0.001),
-            max_bytes=max_bytes,
+            hand_over=self.hand_over,
+            room=Room(max_bytes, most_cards),
         )
 
     def card(self, number: int) -> FakeCard:
         return self.channel.card(message(1), SPEC.card_style, number)
 
-    async def opening(self, count: int, text: str) -> None:
+    async def opening(self, count: int, text: str, ends: Sequence[int]) -> None:
         del text
         self.opened.append(count)
+        self.ends = [*ends]
+
+    async def hand_over(self, text: str, start: int) -> str:
+        self.handed_over.append(text[start:])
+        return self.file
 
     def show(self, text: str) -> None:
         self.text = text
@@ -194,7 +209,7 @@ def test_cards_are_recorded_before_they_are_made() -> None:
         desk.writer.begin()
         text = "word " * 60
         assert await desk.writer.close(text, "g", failed=False) == "landed"
-        assert desk.opened == [1, 2, 3, 4]
+        assert desk.opened == [1, *range(2, len(pages(text, 100)) + 1)]
 
     asyncio.run(scenario())
 
@@ -230,5 +245,111 @@ def test_the_text_is_asked_for_once_an_update_and_not_once_a_token() -> None:
         await desk.until_shown("text")
         assert asked < 20
         await desk.writer.close("text", "g", failed=False)
+
+    asyncio.run(scenario())
+
+
+def test_a_real_limit_that_is_lower_is_learned_and_nothing_is_lost() -> None:
+    async def scenario() -> None:
+        desk = Desk(max_bytes=9000)
+        desk.channel.takes = desk.card(0).takes = 2500  # bytes
+        desk.writer.begin()
+        text = "".join(f"第 {n} 段，写了一些话。\n\n" for n in range(300)) + "end"
+        for end in range(100, len(text), 100):
+            desk.show(text[:end])
+            await asyncio.sleep(0.001)
+        assert await desk.writer.close(text, "g", failed=False) == "landed"
+        cards = [*desk.channel.cards.values()]
+        assert plain([card.shown for card in cards], longest(2500)) == text
+        assert all(len(shown.encode()) <= 2500 for card in cards for _, shown in card.frames)
+        assert all(card.ended for card in cards)
+
+    asyncio.run(scenario())
+
+
+def test_a_limit_that_refuses_everything_is_left_to_a_reply() -> None:
+    async def scenario() -> None:
+        desk = Desk()
+        desk.channel.faults.on("finish", 0, ContentTooLong())
+        desk.writer.begin()
+        text = "word " * 3000
+        assert await desk.writer.close(text, "g", failed=False) == "open"
+        assert desk.writer.rest(text) == text
+
+    asyncio.run(scenario())
+
+
+def test_the_rest_goes_as_a_file_after_so_many_cards() -> None:
+    async def scenario() -> None:
+        desk = Desk(max_bytes=1000, most_cards=2, file="see the file")
+        desk.writer.begin()
+        text = "".join(f"Line {n}\n" for n in range(600))
+        desk.show(text)
+        assert await desk.writer.close(text, "g", failed=False) == "landed"
+        first, second = (card.shown for card in desk.channel.cards.values())
+        assert second.endswith("\n\nsee the file")
+        shown = [first, second.removesuffix("\n\nsee the file")]
+        assert plain(shown, longest(1000)) + desk.handed_over[0] == text
+        assert all(len(each.encode()) <= 1000 for each in (first, second))
+
+    asyncio.run(scenario())
+
+
+def test_a_file_that_cannot_be_sent_leaves_the_rest_to_cards() -> None:
+    async def scenario() -> None:
+        desk = Desk(max_bytes=1000, most_cards=2, file="")
+        desk.writer.begin()
+        text = "".join(f"Line {n}\n" for n in range(600))
+        assert await desk.writer.close(text, "g", failed=False) == "landed"
+        shown = [card.shown for card in desk.channel.cards.values()]
+        assert len(shown) > 2
+        assert plain(shown, longest(1000)) == text
+
+    asyncio.run(scenario())
+
+
+def test_a_crash_goes_on_where_the_cards_ended() -> None:
+    async def scenario() -> None:
+        text = "".join(f"Line {n}\n" for n in range(600))
+        desk = Desk(max_bytes=1000)
+        desk.writer.begin()
+        desk.show(text[:2500])
+        await desk.until_shown(text[:2500])
+        desk.writer.abandon()
+        after = Desk(max_bytes=1000)
+        after.channel = desk.channel
+        after.writer.resume(len(desk.ends), desk.ends)
+        assert await after.writer.close(text, "g", failed=False) == "landed"
+        shown = [card.shown for card in desk.channel.cards.values()]
+        assert plain(shown, longest(1000)) == text
+
+    asyncio.run(scenario())
+
+
+def test_a_replaced_text_begins_on_the_card_under_way() -> None:
+    async def scenario() -> None:
+        desk = Desk(max_bytes=1000)
+        desk.writer.begin()
+        text = "word " * 300
+        desk.show(text)
+        await desk.until_shown(text)
+        desk.writer.replaced()
+        desk.show("Withdrawn.")
+        assert await desk.writer.close("Withdrawn.", "g", failed=False) == "landed"
+        assert desk.card(1).shown == "Withdrawn."
+
+    asyncio.run(scenario())
+
+
+def test_an_update_that_would_change_nothing_is_not_sent() -> None:
+    async def scenario() -> None:
+        desk = Desk(max_bytes=1000, most_cards=1, file="see the file")
+        desk.writer.begin()
+        desk.show("word " * 300)
+        await desk.until_shown("word " * 300)
+        desk.show("word " * 400)
+        await asyncio.sleep(0.45)
+        await desk.writer.close("word " * 400, "g", failed=False)
+        assert [kind for kind, _ in desk.card(0).frames] == ["open", "update", "finish"]
 
     asyncio.run(scenario())

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from dod.bridge import filetypes
 from dod.bridge.serving import Serving
-from dod.errors import DingTalkError, DodError, FileRefused
+from dod.errors import DingTalkError, DodError, FileNotTaken
 from dod.messages import Abilities, Attachment, FileField, FileKind, FileRule, Message, UploadedFile
 from dod.ports import Download
 from dod.texts import Tongue, kind_of, say
@@ -101,7 +101,7 @@ class Intake:
             *(self._hand_over(it, message, serving, user) for it in choices), return_exceptions=True
         )
         for choice, outcome in zip(choices, outcomes, strict=True):
-            if isinstance(outcome, FileRefused | DingTalkError):
+            if isinstance(outcome, FileNotTaken | DingTalkError):
                 log.warning("bot=%s a file was not taken: %s", serving.spec.name, outcome)
                 prepared.notes.append(_refusal(choice.attachment, outcome, tongue))
             elif isinstance(outcome, BaseException):
@@ -126,9 +126,9 @@ class Intake:
         ):
             head, whole = await _peek(file)
             if not head:
-                raise FileRefused("0 bytes", key="file_empty")
+                raise FileNotTaken("0 bytes", key="file_empty")
             if attachment.kind == "picture" and not filetypes.is_picture(head):
-                raise FileRefused("no picture by its first bytes", key="file_no_picture")
+                raise FileNotTaken("no picture by its first bytes", key="file_no_picture")
             if limit and file.size > limit:
                 raise _too_large(limit)
             bounded = Download(file.size, _bounded(whole, limit))
@@ -185,8 +185,8 @@ async def _bounded(chunks: AsyncIterator[bytes], limit: int) -> AsyncIterator[by
         yield chunk
 
 
-def _too_large(limit: int) -> FileRefused:
-    return FileRefused(f"more than {limit} bytes", key="file_too_large", code=str(limit >> 20))
+def _too_large(limit: int) -> FileNotTaken:
+    return FileNotTaken(f"more than {limit} bytes", key="file_too_large", code=str(limit >> 20))
 
 
 def _not_taken(attachment: Attachment, tongue: Tongue) -> str:
@@ -197,5 +197,5 @@ def _not_taken(attachment: Attachment, tongue: Tongue) -> str:
 
 def _refusal(attachment: Attachment, error: DodError, tongue: Tongue) -> str:
     what = attachment.name or kind_of(attachment.kind, tongue)
-    key = error.key if isinstance(error, FileRefused) or error.key == "file_gone" else "file_lost"
+    key = error.key if isinstance(error, FileNotTaken) or error.key == "file_gone" else "file_lost"
     return say(key, tongue, what=what[:60], limit=error.code)

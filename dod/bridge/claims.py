@@ -8,7 +8,7 @@ A message's text and webhook are kept only until ``done``.
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Literal
 
@@ -34,6 +34,8 @@ class Claim:
         self.cards = 0  # how many may exist
         self.style: CardStyle | None = None  # what they were made from
         self.text = ""
+        self.ends: list[int] = []  # where in it each full card ends
+        self.filed = 0  # from where on it went as a file; 0: nothing did
         self.guid = ""
         self.failed = False
         self.taken_at = time.time()
@@ -54,6 +56,8 @@ class Claim:
             "cards": self.cards,
             "style": asdict(self.style) if self.style else None,
             "text": self.text,
+            "ends": self.ends,
+            "filed": self.filed,
             "guid": self.guid,
             "failed": self.failed,
             "taken_at": self.taken_at,
@@ -67,6 +71,8 @@ class Claim:
         claim.cards = value["cards"]
         claim.style = CardStyle(**value["style"]) if value.get("style") else None
         claim.text = value["text"]
+        claim.ends = value.get("ends", [])
+        claim.filed = value.get("filed", 0)
         claim.guid = value["guid"]
         claim.owner = value.get("owner", "")
         claim.failed = value["failed"]
@@ -106,13 +112,22 @@ class Claim:
         self.cards = max(self.cards, cards)
         await self._write("asked")
 
-    async def opening(self, cards: int, text: str) -> None:
-        """The ``cards``-th card is about to be created; ``text`` is what will have been shown."""
+    async def opening(self, cards: int, text: str, ends: Sequence[int] = ()) -> None:
+        """The ``cards``-th card is about to be created; ``text`` is what will have been shown.
+
+        ``ends``: where in the text each of the cards before ends.
+        """
+        self.ends = list(ends)
         if cards > self.cards:
             self.cards = cards
             if self.state != "finishing":  # then the whole text is already there
                 self.text = text
             await self._write(self.state)
+
+    async def filing(self, start: int) -> None:
+        """What comes behind ``start`` is about to be sent as a file; 0: it was not."""
+        self.filed = start
+        await self._write(self.state)
 
     async def finishing(self, text: str, guid: str, *, failed: bool) -> None:
         """The last frame is about to be sent; a crash repeats it with the same guid."""

@@ -10,10 +10,11 @@ from collections.abc import Awaitable, Callable
 from dod.bridge.claims import Claim
 from dod.bridge.pacing import Pace
 from dod.bridge.replies import reply
+from dod.bridge.rest import rest_as_file
 from dod.bridge.serving import Serving
 from dod.bridge.typewriter import Typewriter
 from dod.messages import digest
-from dod.ports import Card, Channel
+from dod.ports import Card
 from dod.texts import Tongue, say
 
 log = logging.getLogger(__name__)
@@ -23,7 +24,12 @@ INSIST = (5.0, 15.0, 30.0, 60.0, *(120.0,) * 29)
 
 
 def card_writer(
-    claim: Claim, channel: Channel, pace: Pace, *, source: Callable[[], str] = str
+    claim: Claim,
+    serving: Serving,
+    pace: Pace,
+    *,
+    source: Callable[[], str] = str,
+    tongue: Tongue | None = None,
 ) -> Typewriter:
     """A typewriter on the claim's cards, in the style that they were, or are to be, made from."""
     style = claim.style
@@ -31,10 +37,16 @@ def card_writer(
         raise ValueError("a claim without a style has no cards")
 
     def make_card(number: int) -> Card:
-        return channel.card(claim.message, style, number)
+        return serving.channel.card(claim.message, style, number)
 
     return Typewriter(
-        make_card, pace, source=source, on_opening=claim.opening, on_shown=claim.shown
+        make_card,
+        pace,
+        source=source,
+        on_opening=claim.opening,
+        on_shown=claim.shown,
+        hand_over=rest_as_file(claim, serving.channel, serving.room, tongue),
+        room=serving.room,
     )
 
 
@@ -71,8 +83,8 @@ async def insist(
     log.warning("bot=%s msg=%s card still open", serving.spec.name, claim.message.id)
     for delay in INSIST:
         await sleep(delay)
-        writer = card_writer(claim, serving.channel, "final")
-        writer.resume(claim.cards - 1)
+        writer = card_writer(claim, serving, "final")
+        writer.resume(claim.cards - 1, claim.ends)
         ending = await writer.close(claim.text, claim.guid, failed=claim.failed)
         if ending != "open":
             await claim.done()

@@ -5,7 +5,7 @@ import time
 
 from dod.bridge.claims import Claim
 from dod.bridge.endings import card_writer, finish
-from dod.bridge.markdown import cut, joined
+from dod.bridge.markdown import joined
 from dod.bridge.replies import reply
 from dod.bridge.serving import Serving
 from dod.messages import digest
@@ -37,12 +37,12 @@ async def close(claim: Claim, serving: Serving, tongue: Tongue) -> bool:
         return True
     if claim.state != "finishing":
         guid = digest(claim.client_id, claim.message.id, "interrupted")
-        # A card that was young has none of the text yet: it gets the sentence alone.
-        text = claim.text if len(cut(claim.text)) >= claim.cards else ""
+        # Without a record of where the cards before end, the last one gets the sentence alone.
+        text = claim.text if len(claim.ends) >= claim.cards - 1 else ""
         await claim.finishing(_interrupted(text, tongue), guid, failed=True)
     claim.style = claim.style or serving.spec.card_style
-    writer = card_writer(claim, serving.channel, "final")
-    writer.resume(claim.cards - 1)
+    writer = card_writer(claim, serving, "final", tongue=tongue)
+    writer.resume(claim.cards - 1, claim.ends)
     return await finish(claim, writer, serving, tongue)
 
 

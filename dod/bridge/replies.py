@@ -3,14 +3,16 @@
 import asyncio
 import logging
 
-from dod.bridge.markdown import cut
-from dod.errors import DingTalkError
+from dod.bridge.dialects import message as in_a_message
+from dod.bridge.pages import CARD_MAX_BYTES, page
+from dod.errors import ContentTooLong, DingTalkError
 from dod.messages import Message
 from dod.ports import Channel
 
 log = logging.getLogger(__name__)
 
 RETRIES = (1.0, 3.0, 10.0)  # seconds between tries, while nothing can have been sent
+SHORTEST = 2000  # bytes: a message that is refused as too long and shorter than this is given up
 
 
 async def reply(
@@ -20,18 +22,33 @@ async def reply(
 
     ``mention``: the last of them calls the asker, where DingTalk can do that.
     """
-    parts = list(cut(text))
-    for number, part in enumerate(parts, start=1):
-        last = mention and number == len(parts)
-        if not await _send(channel, bot, message, part, mention=last):
-            return number > 1
-    return True
+    sent = False
+    start, room = 0, CARD_MAX_BYTES
+    while True:
+        made = page(text, start, room, in_a_message)
+        try:
+            last = mention and not made.full
+            arrived = await _send(channel, bot, message, made.text, mention=last)
+        except ContentTooLong as error:
+            if room <= SHORTEST:
+                log.error("bot=%s reply not delivered: %s", bot, error)  # noqa: TRY400  # DingTalk's answer says it
+                return sent
+            room = room * 2 // 3
+            continue
+        if not arrived:
+            return sent
+        sent = True
+        if not made.full:
+            return True
+        start = made.end
 
 
 async def _send(channel: Channel, bot: str, message: Message, part: str, *, mention: bool) -> bool:
     for delay in (*RETRIES, None):
         try:
             await channel.reply(message, part, mention=mention)
+        except ContentTooLong:
+            raise
         except DingTalkError as error:
             if delay is None or not (error.retry and error.not_done):
                 log.error("bot=%s reply not delivered: %s", bot, error)  # noqa: TRY400  # DingTalk's answer says it

@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import Self
 
+from dod.bridge.room import Room
 from dod.config.spec import BotSpec
 from dod.ports import App, Channel
 
@@ -15,8 +16,12 @@ class Serving:
     spec: BotSpec
     app: App
     channel: Channel
+    room: Room = field(init=False)
     _users: int = 0
     _idle: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        self.room = Room(self.spec.card_max_bytes, self.spec.answer_file_after_cards)
 
     def hold(self) -> Self:
         self._users += 1

@@ -84,7 +84,11 @@ class Turn:
             claim.style = claim.style or serving.spec.card_style
             pace = "final" if pace == "webhook" else pace
             self._writer: Typewriter | None = card_writer(
-                claim, serving.channel, pace, source=lambda: self._rendered(complete=False)
+                claim,
+                serving,
+                pace,
+                source=lambda: self._rendered(complete=False),
+                tongue=tongue,
             )
         else:
             self._writer = None
@@ -197,7 +201,7 @@ class Turn:
                             self._show()
                         case TextReplaced():
                             self._answer.text = event.text
-                            self._show()
+                            self._show(replaced=True)
                         case Finished():
                             self._answer.finished = event
             if self._answer.finished is None:
@@ -232,8 +236,10 @@ class Turn:
         except DodError as error:
             log.info("bot=%s Dify was not stopped: %s", self.serving.spec.name, error)
 
-    def _show(self) -> None:
+    def _show(self, *, replaced: bool = False) -> None:
         if self._writer is not None:
+            if replaced:
+                self._writer.replaced()
             self._writer.touch()
 
     def _rendered(self, *, complete: bool) -> str:

@@ -1,7 +1,7 @@
 """Many texts in, few card updates out.
 
 One update in flight per card, the newest text wins, the last one always lands.
-A text too long for one card goes on in the next (design §5.4, §5.7).
+A text too long for one card goes on in the next (design §5.4, §5.7), and at last in a file.
 """
 
 import asyncio
@@ -10,8 +10,10 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Literal
 
-from dod.bridge.markdown import CARD_MAX_BYTES, cut
 from dod.bridge.pacing import Pace, gaps
+from dod.bridge.pages import ELLIPSIS, Page, continued, page
+from dod.bridge.room import Room
+from dod.bridge.unfinished import finished
 from dod.errors import CardGone, ContentTooLong, DingTalkError
 from dod.messages import digest
 from dod.ports import Card
@@ -20,18 +22,25 @@ log = logging.getLogger(__name__)
 
 # Seconds between tries of the last frame, while trying can help.
 FINISH_RETRIES = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
+SENTENCE_ROOM = 300  # bytes for what is said below a text
 
 # landed: the whole text is on its cards. none: there is no card that could show (the rest of) it.
 # open: a card is there, or may be, and does not take its last frame.
 Ending = Literal["landed", "none", "open"]
 
 
+async def _no_file(_text: str, _end: int) -> str:
+    return ""
+
+
 class Typewriter:
     """Types one answer. Lifecycle: ``begin`` → ``touch*`` → ``close``. Thread: the bot's loop.
 
     ``make_card(n)`` gives the n-th card; ``source()`` the whole text to show now, asked only when
-    an update goes out; ``on_opening(count, text)`` is awaited before a card is created, with what
-    has been shown by then; ``on_shown(text)`` is told what people see.
+    an update goes out; ``on_opening(count, text, ends)`` is awaited before a card is created, with
+    what has been shown by then, and where in it each full card ends; ``on_shown(text)`` is told
+    what people see. ``hand_over(text, end)`` sends what comes behind ``end`` as a file, and gives
+    the sentence that says so; "" where it cannot.
     """
 
     def __init__(
@@ -40,23 +49,28 @@ class Typewriter:
         pace: Pace,
         *,
         source: Callable[[], str] = str,
-        on_opening: Callable[[int, str], Awaitable[None]],
+        on_opening: Callable[[int, str, Sequence[int]], Awaitable[None]],
         on_shown: Callable[[str], None],
+        hand_over: Callable[[str, int], Awaitable[str]] = _no_file,
         retries: Sequence[float] | None = None,
-        max_bytes: int = CARD_MAX_BYTES,
+        room: Room | None = None,
     ) -> None:
         self._make_card = make_card
         self._card = make_card(0)
         self._number = 0
         self._landed = 0  # how many cards have their last frame
+        self._ends: list[int] = []  # where each full card ends, in characters of the text
         self._gaps = gaps(pace)
         self._source = source
         self._on_opening = on_opening
         self._on_shown = on_shown
+        self._hand_over = hand_over
         self._retries = FINISH_RETRIES if retries is None else retries
-        self._max_bytes = max_bytes
+        self._room = room or Room()
+        self._most = self._room.most_cards
         self._notice = ""
         self._sent = ""  # the whole text at the last update
+        self._written = ""  # what was written on the card then
         self._changed = asyncio.Event()
         self._closing = asyncio.Event()
         self._typing: asyncio.Task[None] | None = None
@@ -74,9 +88,13 @@ class Typewriter:
         if self._typing is None:
             self._typing = asyncio.create_task(self._type(), name=f"type {self._card.id}")
 
-    def resume(self, number: int) -> None:
-        """Go on with the ``number``-th card, which an earlier process opened (after a crash)."""
+    def resume(self, number: int, ends: Sequence[int] = ()) -> None:
+        """Go on with the ``number``-th card, which an earlier process opened (after a crash).
+
+        Without the ``ends`` of the cards before it that card begins with the whole text again.
+        """
         self._number = self._landed = number
+        self._ends = list(ends) if len(ends) == number else [0] * number
         self._card = self._make_card(number)
 
     def notice(self, sentence: str) -> None:
@@ -86,6 +104,11 @@ class Typewriter:
 
     def touch(self) -> None:
         """There is more text to show. Never waits."""
+        self._changed.set()
+
+    def replaced(self) -> None:
+        """The text is another one now: the card under way begins with it."""
+        self._ends = [0] * len(self._ends)
         self._changed.set()
 
     async def stop(self) -> None:
@@ -103,20 +126,16 @@ class Typewriter:
     async def close(self, text: str, guid: str, *, failed: bool) -> Ending:
         """Put ``text`` on the cards. ``rest`` tells what could not be put there."""
         await self.stop()
-        parts = cut(text, self._max_bytes)
         try:
-            while self._number < len(parts) - 1 and not self._absent:
-                await self._next_card(parts, guid)
-            if self._absent:
-                return "none"
-            last = parts[min(self._number, len(parts) - 1)]
-            await self._land(last, self._guid(guid), failed=failed)
+            while not self._absent:
+                if await self._close_card(text, guid, failed=failed):
+                    return "landed"
         except CardGone:
             return "none"
         except DingTalkError as error:
             log.warning("card=%s cannot be finished: %s", self._card.id, error)
             return "none" if self._absent else "open"
-        return "landed"
+        return "none"
 
     async def end(self, sentence: str, guid: str, *, failed: bool) -> Ending:
         """End the current card with just ``sentence``, whatever is on it."""
@@ -132,12 +151,14 @@ class Typewriter:
 
     def rest(self, text: str) -> str:
         """The part of ``text`` that stands on no card."""
-        return "".join(cut(text, self._max_bytes)[self._landed :])
+        return continued(text, self._start)
 
     def abandon(self) -> None:
         """Leave the card as it is: the next start goes on with it."""
         if self._typing is not None:
             self._typing.cancel()
+
+    # -- typing
 
     async def _type(self) -> None:
         if not await self._open_first():
@@ -146,7 +167,7 @@ class Typewriter:
         sent_at = 0.0
         gap: float | None = None
         while await self._wait_for_change():
-            if self._source().strip():
+            if finished(self._source()).strip():
                 if gap is None:
                     sent_at, gap = loop.time(), next(self._gaps)
                 if not await self._pause(sent_at + gap - loop.time()):
@@ -162,7 +183,7 @@ class Typewriter:
 
     async def _open_first(self) -> bool:
         try:
-            await self._on_opening(1, "")
+            await self._on_opening(1, "", ())
             await self._card.open()
         except DingTalkError as error:
             # An unknown outcome leaves the card possibly there: ``close`` will find out.
@@ -176,9 +197,10 @@ class Typewriter:
         text = self._source()
         first = bool(text.strip()) and self.first_shown is None
         try:
-            parts = cut(text, self._max_bytes)
-            while self._number < len(parts) - 1:
-                await self._next_card(parts, digest(self._card.id, "full"))
+            while (made := self._page(text, complete=False)).full and not self._last_card:
+                await self._turn_over(made, text, digest(self._card.id, "full"))
+            if self.updates and self._view(text) == self._written:
+                return True
             self._queued = True
             await self._card.update(self._latest, first=first)
         except CardGone:
@@ -186,12 +208,13 @@ class Typewriter:
             return False
         except ContentTooLong as error:
             log.warning("card=%s takes no more text: %s", self._card.id, error)
-            return False
+            return self._learn(self._written)
         except DingTalkError as error:
             log.info("card=%s update dropped: %s", self._card.id, error)
             return not self._absent
         finally:
             self._queued = False
+        self._room.took(self._written)
         self.updates += 1
         if first:
             self.first_shown = asyncio.get_running_loop().time()
@@ -203,16 +226,70 @@ class Typewriter:
         self._queued = False
         text = self._source()
         self._sent = text if text.strip() else self._notice
-        parts = cut(self._sent, self._max_bytes)
-        return parts[min(self._number, len(parts) - 1)]
+        self._written = self._view(text)
+        return self._written
 
-    async def _next_card(self, parts: list[str], guid: str) -> None:
+    def _view(self, text: str) -> str:
+        """What of ``text`` this card shows while more is to come; never blank."""
+        made = self._page(text, complete=False)
+        if not made.full:
+            made = self._page(finished(text), complete=False)
+        return made.text if made.text.strip() else self._notice or ELLIPSIS
+
+    def _learn(self, text: str) -> bool:
+        """DingTalk refused ``text`` as too long. True if a shorter one is worth a try."""
+        if not self._room.refused(text):
+            return False
+        log.warning("card=%s from now on takes %d bytes", self._card.id, self._room.max_bytes)
+        self._changed.set()
+        return True
+
+    # -- pages and cards
+
+    @property
+    def _start(self) -> int:
+        """Where in the text the current card begins."""
+        return self._ends[-1] if self._ends else 0
+
+    @property
+    def _last_card(self) -> bool:
+        """No further card is made if the rest can go as a file."""
+        return 0 < self._most <= self._number + 1
+
+    def _page(self, text: str, *, complete: bool = True, spare: int = 0) -> Page:
+        return page(text, self._start, self._room.max_bytes - spare, complete=complete)
+
+    async def _close_card(self, text: str, guid: str, *, failed: bool) -> bool:
+        """Put what fits on the current card and turn over; True when that was the last one."""
+        made = self._page(text)
+        try:
+            if not made.full:
+                await self._land(made.text or ELLIPSIS, self._guid(guid), failed=failed)
+                return True
+            if not self._last_card:
+                await self._turn_over(made, text, guid)
+                return False
+            made = self._page(text, spare=SENTENCE_ROOM)
+            sentence = await self._hand_over(text, made.end)
+            if not sentence:
+                self._most = 0
+                return False
+            whole = f"{made.text}\n\n{sentence}"
+            await self._land(whole, self._guid(guid), failed=failed)
+        except ContentTooLong:
+            if not self._learn(made.text):
+                raise
+            return False
+        return True
+
+    async def _turn_over(self, made: Page, text: str, guid: str) -> None:
         """Finish a full card and open the one that goes on."""
         if self._landed <= self._number:
-            await self._land(parts[self._number], self._guid(guid), failed=False)
+            await self._land(made.text, self._guid(guid), failed=False)
+        self._ends.append(made.end)
         card = self._make_card(self._number + 1)
-        await self._on_opening(self._number + 2, "".join(parts[: self._number + 2]))
-        self._number, self._card = self._number + 1, card
+        await self._on_opening(self._number + 2, text, tuple(self._ends))
+        self._number, self._card, self._written = self._number + 1, card, ""
         try:
             await self._persist(card.open)
         except DingTalkError as error:
@@ -224,6 +301,7 @@ class Typewriter:
         end = self._card.fail if failed else self._card.finish
         await self._persist(lambda: end(text, guid))
         self._landed = self._number + 1
+        self._room.took(text)
 
     async def _persist(self, call: Callable[[], Awaitable[None]]) -> None:
         for delay in (*self._retries, None):
@@ -238,7 +316,9 @@ class Typewriter:
                 return
 
     def _guid(self, guid: str) -> str:
-        return digest(guid, str(self._number))
+        """Another one where the text is cut otherwise: what it names is not the same call."""
+        shorter = (str(self._room.max_bytes),) if self._room.shrunk else ()
+        return digest(guid, str(self._number), *shorter)
 
     async def _wait_for_change(self) -> bool:
         """True when there is something new to show, False when the answer is complete."""

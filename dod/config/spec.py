@@ -74,6 +74,8 @@ class BotSpec:
     dingtalk_ai_card_template_id: str = PUBLIC_TEMPLATE_ID
     dingtalk_ai_card_content_key: str = "msgContent"
     card_updates: CardUpdates = "auto"
+    card_max_bytes: int = 9000
+    answer_file_after_cards: int = 4
     conversation: Conversation = Conversation()
     allow: Allow = Allow()
     image_wait_seconds: int = 60

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 
 from dod.dify.refusals import refused, trouble
-from dod.errors import DifyError, FileRefused
+from dod.errors import DifyError, FileNotTaken
 from dod.ports import Download
 
 _WRITE = 60.0  # seconds of silence while Dify takes a file in
@@ -23,7 +23,7 @@ class Uploads:
         """The upload_file_id. Raises DifyError, and what ``file.chunks`` raises."""
         got = await self._post("/files/upload", name, media, file, user)
         if not isinstance(got.get("id"), str) or not got["id"]:
-            raise FileRefused("Dify gave no id for a file")
+            raise FileNotTaken("Dify gave no id for a file")
         return str(got["id"])
 
     async def transcribe(self, name: str, media: str, file: Download, user: str) -> str:
@@ -60,7 +60,7 @@ def _refusal(error: DifyError) -> DifyError:
     if not about_file:
         return error
     key = "file_too_large_for_dify" if error.key == "dify_too_large" else "file_refused"
-    return FileRefused(error.detail, key=key, code=error.code, status=error.status)
+    return FileNotTaken(error.detail, key=key, code=error.code, status=error.status)
 
 
 class _Form:

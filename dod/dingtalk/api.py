@@ -27,6 +27,7 @@ from dod.errors import (
 )
 
 Json = dict[str, Any]
+File = tuple[str, bytes, str]  # name, content, MIME type
 
 # Stopped before the API: throttled calls are not counted (§8); the others are taken to be alike.
 _TURNED_AWAY = (Throttled, BadCredentials, ScopeMissing, QuotaExhausted, AddressRefused)
@@ -147,6 +148,41 @@ class Api:
         A stale token is renewed and the call repeated once. A throttled call pauses its API for
         all; it is repeated if ``patient``, within ``times.patience`` seconds, else ``Throttled``.
         """
+
+        async def once(token: str) -> Json:
+            said = body() if callable(body) else body
+            header = {"x-acs-dingtalk-access-token": token}
+            return await self._counted(self._send(method, path, said, header), corp_id)
+
+        return await self._admitted(path, once, rank=rank, corp_id=corp_id, patient=patient)
+
+    async def give(
+        self, url: str, fields: dict[str, str], file: File, *, rank: Rank, corp_id: str
+    ) -> Json:
+        """Upload ``file`` to the old API and return its JSON. As ``call``, patient."""
+
+        async def once(token: str) -> Json:
+            request = self._client.build_request(
+                "POST",
+                url,
+                params={"access_token": token, **fields},
+                files={"media": file},
+                headers={"Accept": "application/json"},
+            )
+            return await self._counted(self._answered(request), corp_id)
+
+        return await self._admitted(url, once, rank=rank, corp_id=corp_id, patient=True)
+
+    async def _admitted(
+        self,
+        path: str,
+        once: Callable[[str], Awaitable[Json]],
+        *,
+        rank: Rank,
+        corp_id: str,
+        patient: bool,
+    ) -> Json:
+        """``once``, given a token, when there is a place for it; see ``call``."""
         bucket = self._bucket(path)
         loop = asyncio.get_running_loop()
         give_up = loop.time() + self.times.patience
@@ -155,8 +191,7 @@ class Api:
             token = await self._token.get()
             try:
                 async with bucket.place(rank):
-                    said = body() if callable(body) else body
-                    return await self._call_once(method, path, said, token, corp_id)
+                    return await once(token)
             except QuotaExhausted:
                 self._exhausted(corp_id)
                 raise
@@ -198,12 +233,10 @@ class Api:
                 bucket.open_gate()
         return self._buckets[path]
 
-    async def _call_once(
-        self, method: str, path: str, body: Json, token: str, corp_id: str
-    ) -> Json:
+    async def _counted(self, call: Awaitable[Json], corp_id: str) -> Json:
         counted = True
         try:
-            return await self._send(method, path, body, {"x-acs-dingtalk-access-token": token})
+            return await call
         except DingTalkError as error:
             counted = not isinstance(error, _TURNED_AWAY) and not refusals.never_sent(
                 error.__cause__
@@ -223,6 +256,9 @@ class Api:
         request = self._client.build_request(method, url, content=content, headers=headers)
         if read is not None:
             request.extensions["timeout"] |= {"read": read}
+        return await self._answered(request)
+
+    async def _answered(self, request: httpx.Request) -> Json:
         try:
             response = await self._client.send(request)
         except refusals.TRANSPORT_ERRORS as exc:

@@ -8,16 +8,18 @@ from dod.dingtalk.api import Api
 from dod.dingtalk.cards import AICard
 from dod.dingtalk.cardtexts import CardTexts
 from dod.dingtalk.downloads import download
+from dod.dingtalk.files import Files
 from dod.dingtalk.stream import Stream
 from dod.dingtalk.times import EAGER, USUAL, Backoff, Times
 from dod.messages import Attachment, CardStyle, Message
-from dod.ports import Card, Channel, Download, StateChange
+from dod.ports import Card, Channel, Download, MediaKind, StateChange
 
 
 class DingTalkChannel:
     """Implements ``dod.ports.Channel``. Lifecycle and thread: see there.
 
-    ``openapi``: base URL. ``qps``: calls per second and API, asked each time, 0 = no limit.
+    ``openapi``, ``oapi``: base URLs of the new API and of the old one, which takes files. ``qps``:
+    calls per second and API, asked each time, 0 = no limit.
     ``spend`` and ``push`` hear the corp id of each counted OpenAPI call, and of each message that
     came or went by stream or webhook, ``exhausted`` that of an organisation without quota left;
     all on the bot's loop. ``name`` is for the log.
@@ -29,6 +31,7 @@ class DingTalkChannel:
         client_id: str,
         client_secret: str,
         openapi: str,
+        oapi: str = "https://oapi.dingtalk.com",
         qps: Callable[[], int],
         spend: Callable[[str], None],
         push: Callable[[str], None],
@@ -48,6 +51,7 @@ class DingTalkChannel:
             exhausted=exhausted,
             times=times,
         )
+        self._files = Files(self._api, oapi)
         self._stream = Stream(self._api, name=name or client_id[:8], push=push, backoff=backoff)
 
     async def run(
@@ -68,6 +72,15 @@ class DingTalkChannel:
 
     async def reply(self, message: Message, text: str, *, mention: bool = False) -> None:
         await replies.send(self._api, message, text, self._push, mention=mention)
+
+    async def upload(self, content: bytes, name: str, kind: MediaKind, *, corp_id: str = "") -> str:
+        return await self._files.upload(content, name, kind, corp_id)
+
+    async def send_file(self, message: Message, media_id: str, name: str) -> None:
+        await self._files.send_file(message, media_id, name)
+
+    async def send_picture(self, message: Message, media_id: str) -> None:
+        await self._files.send_picture(message, media_id)
 
     async def tell(self, staff_ids: Sequence[str], text: str, *, corp_id: str = "") -> None:
         await replies.tell(self._api, staff_ids, text, corp_id)

@@ -104,7 +104,11 @@ async def _by_webhook(
 
 
 async def _by_robot(api: Api, message: Message, text: str) -> None:
-    body = _body(api, text)
+    await by_robot(api, message, _body(api, text))
+
+
+async def by_robot(api: Api, message: Message, body: Json) -> None:
+    """Send ``body``, which has its robotCode, msgKey and msgParam, where ``message`` came from."""
     if message.chat.kind == "group":
         body["openConversationId"] = message.chat.id
         path = _GROUP

@@ -47,6 +47,7 @@ OTHER: dict[str, object] = {
     "webhook_group_only": True,
     "webhook_per_minute": 20,
     "webhook_max_bytes": 10_000,
+    "any_file": True,
 }
 LONG = "\n\n".join(f"第{n}段：" + "回答" * 30 for n in range(60))  # two cards
 

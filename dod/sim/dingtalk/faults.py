@@ -96,6 +96,8 @@ class Switches:
     webhook_group_only: bool = False  # KB 0699 says so; the SDK uses it everywhere
     webhook_per_minute: int = 0  # of one session; 0: no bound. The custom robot's is 20
     webhook_max_bytes: int = 20_000
+    # --- files (§7)
+    any_file: bool = False  # True: other endings than the documented ones can be uploaded and sent
 
 
 @dataclass

@@ -40,6 +40,14 @@ _UPLOADS = {  # type → (largest size in bytes, endings) (§7)
     "video": (20 * _MEGABYTE, "mp4"),
     "file": (20 * _MEGABYTE, "doc docx xls xlsx ppt pptx zip pdf rar"),
 }
+_SENDABLE = ("xlsx", "pdf", "zip", "rar", "doc", "docx")  # fileType of sampleFile (§6)
+# msgKey → field that names an upload, and of which type that must be.
+_MEDIA = {
+    "sampleImageMsg": ("photoURL", "image"),
+    "sampleAudio": ("mediaId", "voice"),
+    "sampleFile": ("mediaId", "file"),
+    "sampleVideo": ("videoMediaId", "video"),
+}
 
 
 class OldRefusal(Exception):
@@ -79,6 +87,7 @@ class Robot:
         self.files: dict[str, SimFile] = {}  # by downloadCode
         self.links: dict[str, SimFile] = {}  # by path of the downloadUrl
         self.media: dict[str, bytes] = {}  # by media_id
+        self._media_types: dict[str, str] = {}
         self.url = ""
 
     # ------------------------------------------------------------------ sends
@@ -91,7 +100,7 @@ class Robot:
             raise Refusal(400, "invalidParameter.userIds.empty")
         if len(users) > 20 or not all(isinstance(user, str) for user in users):
             raise Refusal(400, "invalidParameter.userIds.invalid")
-        kind, text = _msg_param(body)
+        kind, text = self._msg_param(body)
         strangers = [user for user in users if user not in self.world.staff]
         known = [user for user in users if user in self.world.staff]
         throttled = self.faults.flow_controlled or app.faults.flow_controlled
@@ -114,7 +123,7 @@ class Robot:
         chat = self.world.chats.get(chat_id)
         if chat is None or chat.kind != "group":
             raise Refusal(400, "invalidParameter.openConversationId.invalid")
-        kind, text = _msg_param(body)
+        kind, text = self._msg_param(body)
         self._show(SimReply(app, chat, "robot", kind, text, body))
         return {"processQueryKey": uuid.uuid4().hex}
 
@@ -173,6 +182,29 @@ class Robot:
         if body["robotCode"] != app.client_id:
             raise Refusal(400, "invalidParameter.robotCode.auth")
 
+    def _msg_param(self, body: Json) -> tuple[str, str]:
+        """Return msgKey and what a person reads of the message: its text, or a file's name."""
+        kind, fields = _msg_fields(body)
+        if kind in _MEDIA:
+            self._check_media(kind, fields)
+        return kind, str(fields.get("content") or fields.get("text") or fields.get("fileName", ""))
+
+    def _check_media(self, kind: str, fields: Json) -> None:
+        """What is sent must have been uploaded, as what it is sent. The code is a guess."""
+        name, wanted = _MEDIA[kind]
+        media_id = fields[name]
+        if not isinstance(media_id, str):
+            raise Refusal(400, "invalidParameter.msgParam.invalid", f"{name} is not a string")
+        if kind == "sampleImageMsg" and media_id.startswith(("http://", "https://")):
+            return
+        if self._media_types.get(media_id) != wanted:
+            raise Refusal(400, "invalidParameter.msgParam.invalid", f"unknown {name}")
+        if kind == "sampleFile" and not self.switches.any_file:
+            if fields["fileType"] not in _SENDABLE:
+                raise Refusal(400, "invalidParameter.msgParam.invalid", "unknown fileType")
+            if not str(fields["fileName"]).strip():
+                raise Refusal(400, "invalidParameter.msgParam.invalid", "fileName is blank")
+
     # ------------------------------------------------------------------ files
 
     def add_file(self, app: SimApp, name: str, content: bytes) -> str:
@@ -199,7 +231,8 @@ class Robot:
         if kind not in _UPLOADS:
             raise OldRefusal(40004, "不合法的媒体文件类型")
         largest, endings = _UPLOADS[kind]
-        if file_name.rpartition(".")[2].lower() not in endings.split():
+        known = file_name.rpartition(".")[2].lower() in endings.split()
+        if not known and not (kind == "file" and self.switches.any_file):
             raise OldRefusal(40004, "不合法的媒体文件类型")
         if not content:
             raise OldRefusal(40035, "缺少参数 media")
@@ -207,6 +240,7 @@ class Robot:
             raise OldRefusal(40006, "不合法的文件大小")
         media_id = "@lAz" + uuid.uuid4().hex
         self.media[media_id] = content
+        self._media_types[media_id] = kind
         now = int(time.time() * 1000)
         return {
             "errcode": 0,
@@ -217,8 +251,8 @@ class Robot:
         }
 
 
-def _msg_param(body: Json) -> tuple[str, str]:
-    """Return msgKey and the text in msgParam, which is JSON in a string of at most 15,000 bytes."""
+def _msg_fields(body: Json) -> tuple[str, Json]:
+    """Return msgKey and the fields of msgParam: JSON in a string of at most 15,000 bytes."""
     kind, param = body.get("msgKey"), body.get("msgParam")
     if not isinstance(kind, str) or not kind:
         raise Refusal(400, "invalidParameter.msgKey.empty")
@@ -235,4 +269,4 @@ def _msg_param(body: Json) -> tuple[str, str]:
         fields = None
     if not isinstance(fields, dict) or not all(fields.get(name) for name in required):
         raise Refusal(400, "invalidParameter.msgParam.invalid")
-    return kind, str(fields.get("content") or fields.get("text") or "")
+    return kind, fields
