@@ -201,7 +201,19 @@ class Finished:
     form: str = ""
 
 
-AnswerEvent = Started | TextDelta | TextReplaced | Finished
+@dataclass(frozen=True, slots=True)
+class AnswerFile:
+    """A file that belongs to the answer. ``address`` as Dify gave it: relative, or signed.
+
+    ``kind`` is Dify's word, or "" if it gave none; ``name`` may be empty.
+    """
+
+    address: str = field(repr=False)
+    kind: str = ""
+    name: str = ""
+
+
+AnswerEvent = AnswerFile | Started | TextDelta | TextReplaced | Finished
 
 
 def sound(text: str) -> str:

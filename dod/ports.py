@@ -160,6 +160,12 @@ class App(Protocol):
     async def transcribe(self, name: str, media: str, file: Download, user: str) -> str:
         """The text of a voice message, by the app's own speech-to-text. As ``upload``."""
 
+    def must_fetch(self, address: str) -> bool:
+        """Whether people cannot load ``address`` (of an answer) by themselves, or not for long."""
+
+    def fetch(self, address: str) -> AbstractAsyncContextManager[Download]:
+        """Open a file that an answer names. Raises FileNotTaken, also for a forbidden address."""
+
     @property
     def fingerprint(self) -> str:
         """Names URL and key: a conversation of another fingerprint is unknown to this app."""

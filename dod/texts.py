@@ -85,6 +85,23 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "Dify 不接受“{what}”。请换一个文件再试。",
         "Dify did not accept “{what}”. Please try another file.",
     ),
+    # -- pictures and files of an answer
+    "picture_gone": ("图片“{name}”没能取到", "picture “{name}” could not be fetched"),
+    "picture_address": (
+        "图片“{name}”的地址不允许访问",
+        "picture “{name}” is at an address that is not allowed",
+    ),
+    "picture_too_large": ("“{name}”太大，没有显示", "“{name}” is too large to show"),
+    "picture_empty": ("图片“{name}”是空的", "picture “{name}” is empty"),
+    "picture_type": (
+        "“{name}”的格式在钉钉里无法显示",
+        "“{name}” is of a type that DingTalk cannot show",
+    ),
+    "picture_too_many": (
+        "“{name}”没有显示：图片太多",
+        "“{name}” is not shown: too many pictures",
+    ),
+    "file_below": ("文件“{name}”见下一条消息", "file “{name}”: see the next message"),
     "file_not_heard": (
         "这段语音没听出内容。请再说一遍，或写成文字。",
         "No words were understood in this voice message. Please say it again, or write it.",

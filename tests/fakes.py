@@ -17,7 +17,7 @@ from collections.abc import (
 )
 from dataclasses import dataclass, field
 
-from dod.errors import ContentTooLong, FileGone
+from dod.errors import ContentTooLong, FileGone, FileNotTaken
 from dod.messages import Abilities, AnswerEvent, Attachment, CardStyle, Message, Question
 from dod.ports import App, Card, Channel, Download, Json, MediaKind, StateChange, Store
 
@@ -244,6 +244,10 @@ class ScriptedApp:
         self.can = Abilities()
         self.uploads: list[tuple[str, str, bytes, str]] = []  # name, media, content, user
         self.heard = "what was said"
+        self.files: dict[str, bytes] = {}  # what stands at an address
+        self.fetched: list[str] = []
+        self.fetch_gate: asyncio.Event | None = None  # while not open, every fetch waits here
+        self.waiting_fetches = 0
         self.hung_up = 0
         self.closed = False
 
@@ -278,6 +282,21 @@ class ScriptedApp:
         self.faults.strike("upload")
         self.uploads.append((name, media, content, user))
         return f"upload-{len(self.uploads)}"
+
+    def must_fetch(self, address: str) -> bool:
+        return not address.startswith("https://public")
+
+    @contextlib.asynccontextmanager
+    async def fetch(self, address: str) -> AsyncIterator[Download]:
+        await asyncio.sleep(0)
+        self.faults.strike("fetch")
+        if self.fetch_gate is not None:
+            self.waiting_fetches += 1
+            await self.fetch_gate.wait()
+        if address not in self.files:
+            raise FileNotTaken("unknown address", key="picture_gone")
+        self.fetched.append(address)
+        yield Download(-1, _pieces(self.files[address]))
 
     async def transcribe(self, name: str, media: str, file: Download, user: str) -> str:
         await self.upload(name, media, file, user)

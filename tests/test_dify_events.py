@@ -7,7 +7,7 @@ import pytest
 
 from dod.dify.events import Transcript, show
 from dod.errors import DifyError
-from dod.messages import AnswerEvent, Finished, Started, TextDelta, TextReplaced
+from dod.messages import AnswerEvent, AnswerFile, Finished, Started, TextDelta, TextReplaced
 
 Events = list[dict[str, Any]]
 RUN = {"workflow_run_id": "r", "task_id": "t", "conversation_id": "c"}
@@ -84,7 +84,8 @@ def test_message_file_with_an_answer_is_text() -> None:
     transcript = Transcript(workflow=False)
     text = message("seen", event="message_file")
     file = {"event": "message_file", "type": "image", "url": "/files/x.png"}
-    assert tell(transcript, text, file) == [Started("t", "c"), TextDelta("seen")]
+    told = tell(transcript, text, file)
+    assert told == [Started("t", "c"), TextDelta("seen"), AnswerFile("/files/x.png", "image")]
 
 
 def test_replacement_counts_as_the_text() -> None:
@@ -128,9 +129,13 @@ def test_workflow_shows_its_stream_or_its_outputs(
     assert told[-1] == Finished()
 
 
-def test_file_among_outputs_is_named_not_linked() -> None:
+def test_a_file_among_outputs_is_attached_and_never_linked() -> None:
     file = {"dify_model_identity": "__dify__file__", "filename": "a.png", "url": "http://x/sign"}
-    assert show({"file": file}) == "**file**: a.png"
+    assert show({"file": file}) == ""
+    assert show({"files": [file, file], "text": "both"}) == "both"
+    assert show({"deep": {"of": [{"it": file}]}}) == '**deep**: {"of": [{"it": "a.png"}]}'
+    told = tell(Transcript(workflow=True), STARTED, finished(outputs={"a": file, "b": [file]}))
+    assert told[1:] == [AnswerFile("http://x/sign", "", "a.png"), Finished()]
 
 
 @pytest.mark.parametrize("status", ["partial-succeeded", "a status of tomorrow"])

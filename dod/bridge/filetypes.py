@@ -38,7 +38,7 @@ _MEDIA = {"md": "text/markdown", "mp3": "audio/mp3", "m4a": "audio/m4a", "amr": 
 def named(attachment: Attachment, head: bytes) -> tuple[str, str]:
     """The name to upload it by, and its MIME type."""
     found = next((it for it in _BY_BYTES if head[it[0] :].startswith(it[1])), None)
-    name = _safe(attachment.name)
+    name = safe_name(attachment.name)
     if found and not name:
         return f"{attachment.kind}.{found[2]}", found[3]
     if found and attachment.kind == "picture":
@@ -53,6 +53,11 @@ def is_picture(head: bytes) -> bool:
         head[at:].startswith(mark) and media.startswith("image/")
         for at, mark, _, media in _BY_BYTES
     )
+
+
+def extension_of(head: bytes) -> str:
+    """What the first bytes say; "" if they say nothing."""
+    return next((it[2] for it in _BY_BYTES if head[it[0] :].startswith(it[1])), "")
 
 
 def taken_as(attachment: Attachment, rule: FileRule) -> FileKind | None:
@@ -78,7 +83,7 @@ def extension(name: str) -> str:
     return name.rpartition(".")[2].lower() if "." in name else ""
 
 
-def _safe(name: str) -> str:
+def safe_name(name: str) -> str:
     """Without a path, and without what Dify refuses in a name (dify-api §6)."""
     last = name.replace("\\", "/").rpartition("/")[2]
     kept = "".join("_" if char in '/\\:*?"<>|' or char < " " else char for char in last)

@@ -17,11 +17,13 @@ from dod.bridge.inputs import quoted, render_inputs
 from dod.bridge.lanes import Place
 from dod.bridge.markdown import hide_thinking, joined
 from dod.bridge.pacing import Pace
+from dod.bridge.pictures import Pictures
 from dod.bridge.replies import reply
 from dod.bridge.serving import Serving
 from dod.bridge.typewriter import Typewriter
 from dod.errors import AnswerCut, DodError
 from dod.messages import (
+    AnswerFile,
     Finished,
     Message,
     Question,
@@ -74,6 +76,7 @@ class Turn:
         self.tongue = tongue
         self._conversations = conversations
         self._intake = intake
+        self._pictures = Pictures(serving, claim.message, tongue, self._show)
         self._notes = ""  # what could not be taken along; it stands before the answer
         self._given_up: asyncio.Future[Reason] = asyncio.get_running_loop().create_future()
         self._answer = Answer()
@@ -116,12 +119,14 @@ class Turn:
             if self._writer is not None:
                 self._writer.begin()
             await self._listen_until_given_up()
+            await self._fetch_pictures()
             outcome, text = self._verdict()
         except Exception:  # the rim of one answer: its card must not spin
             log.exception("bot=%s msg=%s failed", self.serving.spec.name, self.message.id)
             reason = say("internal", self.tongue)
             outcome, text = "failed", say("failed", self.tongue, reason=reason)
         await self._deliver(text, failed=outcome == "failed")
+        await self._pictures.send_files()
         self._log(outcome, started)
         return outcome
 
@@ -194,6 +199,8 @@ class Turn:
             async with contextlib.aclosing(events):
                 async for event in events:
                     match event:
+                        case AnswerFile():
+                            self._pictures.attach(event)
                         case Started():
                             self._answer.task_id = event.task_id
                         case TextDelta():
@@ -208,6 +215,14 @@ class Turn:
                 raise AnswerCut("the app ended without a terminal event")
         except DodError as error:
             self._answer.error = error
+
+    async def _fetch_pictures(self) -> None:
+        """Also those that no update has shown yet. Who wants it to end need not wait for them."""
+        self._rendered(complete=True)
+        settling = asyncio.create_task(self._pictures.settle(), name=f"files {self.message.id}")
+        await self._first_of(settling, None)
+        settling.cancel()
+        self._pictures.close()
 
     async def _question(self) -> Question | None:
         """What to ask, with the files handed over; None if nothing is left to ask."""
@@ -247,6 +262,7 @@ class Turn:
         text = sound(self._answer.text)
         if not self.serving.spec.show.thinking:
             text = hide_thinking(text, complete=complete)
+        text = self._pictures.shown(text, complete=complete)
         return joined(self._notes, text) if self._notes else text
 
     # -- the end
@@ -266,7 +282,7 @@ class Turn:
             return "stopped", joined(text, say("stopped", self.tongue))
         if finished.outcome == "paused":
             return "paused", joined(text, finished.form, say("paused", self.tongue))
-        if not answer.text.strip() and answer.task_id:
+        if not (answer.text.strip() or self._pictures.some) and answer.task_id:
             return "empty", joined(text, say("empty_answer", self.tongue))
         if not text.strip():
             return "empty", say("empty_answer", self.tongue)

@@ -9,6 +9,7 @@ import logging
 import random
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import AbstractAsyncContextManager
 from typing import Any, Literal
 from urllib.parse import quote
 
@@ -16,7 +17,9 @@ import httpx
 from httpx_sse import EventSource, ServerSentEvent
 
 from dod import http
+from dod.dify.addresses import Addresses
 from dod.dify.events import Transcript
+from dod.dify.fetch import Fetcher
 from dod.dify.parameters import abilities
 from dod.dify.refusals import refused, trouble
 from dod.dify.uploads import Uploads
@@ -89,6 +92,8 @@ class DifyApp:
             url, read=timeout + 30.0, headers={"Authorization": f"Bearer {sendable or '?'}"}
         )
         self._uploads = Uploads(self._client)
+        self._addresses = Addresses(url)
+        self._fetcher = Fetcher(self._addresses)
         self._learning = asyncio.Lock()
         self._abilities: Abilities | None = None
         self._learned = 0.0
@@ -149,8 +154,15 @@ class DifyApp:
     async def transcribe(self, name: str, media: str, file: Download, user: str) -> str:
         return await self._uploads.transcribe(name, media, file, _user(user))
 
+    def must_fetch(self, address: str) -> bool:
+        return self._addresses.must_fetch(address)
+
+    def fetch(self, address: str) -> AbstractAsyncContextManager[Download]:
+        return self._fetcher.fetch(address)
+
     async def aclose(self) -> None:
-        """Close the client and what is still streaming. Idempotent."""
+        """Close the clients and what is still streaming. Idempotent."""
+        await self._fetcher.aclose()
         await self._client.aclose()
 
     async def _parameters(self) -> Json:

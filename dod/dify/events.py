@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from dod.dify.refusals import reported, run_failed
-from dod.messages import AnswerEvent, Finished, Started, TextDelta, TextReplaced
+from dod.messages import AnswerEvent, AnswerFile, Finished, Started, TextDelta, TextReplaced
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +41,7 @@ class Transcript:
         self._text: list[str] = []
         self._forms: list[str] = []
         self._failed_node = ""
+        self._attached: set[str] = set()
 
     def read(self, data: str) -> Iterator[AnswerEvent]:
         """What the event in ``data`` tells; nothing follows ``Finished``.
@@ -69,8 +70,12 @@ class Transcript:
     def _tell(self, event: Mapping[str, Any]) -> Iterator[AnswerEvent]:
         match event.get("event"):
             # message_file carries either a file or, since 1.11.2, a piece of the answer.
-            case "message" | "agent_message" | "message_file":
+            case "message" | "agent_message":
                 yield from self._say(_string(event, "answer"))
+            case "message_file":
+                yield from self._say(_string(event, "answer"))
+                if event.get("belongs_to") != "user":
+                    yield from self._attach([event])
             case "text_chunk":
                 yield from self._say(_string(_mapping(event, "data"), "text"))
             case "message_replace":
@@ -78,6 +83,7 @@ class Transcript:
             case "text_replace":
                 yield self._replace(_string(_mapping(event, "data"), "text"))
             case "message_end":
+                yield from self._attach(event.get("files"))
                 yield from self._end()
             case "workflow_finished":
                 yield from self._run_finished(_mapping(event, "data"))
@@ -97,6 +103,16 @@ class Transcript:
             self.spoke = True
             self._text.append(text)
             yield TextDelta(text)
+
+    def _attach(self, files: object) -> Iterator[AnswerEvent]:
+        """Each file once, whichever events name it. A path has another signature each time."""
+        for file in files if isinstance(files, list) else ():
+            told = file if isinstance(file, dict) else {}
+            address = _string(told, "url") or _string(told, "remote_url")
+            path = address.partition("?")[0]
+            if address and path not in self._attached:
+                self._attached.add(path)
+                yield AnswerFile(address, _string(told, "type"), _string(told, "filename"))
 
     def _replace(self, text: str) -> TextReplaced:
         self.spoke = bool(text)
@@ -118,7 +134,10 @@ class Transcript:
             case "paused":
                 yield self._paused()
             case _:  # succeeded, partial-succeeded
-                yield from self._outcome(_mapping(run, "outputs"))
+                outputs = _mapping(run, "outputs")
+                yield from self._outcome(outputs)
+                yield from self._attach(run.get("files"))
+                yield from self._attach(_files_in(outputs))
                 yield from self._end()
 
     def _outcome(self, outputs: Mapping[str, Any]) -> Iterator[AnswerEvent]:
@@ -144,19 +163,46 @@ class Transcript:
 
 def show(outputs: Mapping[str, Any]) -> str:
     """A workflow's outputs as Markdown: the one text among them, else all, labelled."""
-    given = {name: value for name, value in outputs.items() if value not in (None, "")}
+    # Files come as ``AnswerFile``: they are shown, not named.
+    said = {name: _without_files(value) for name, value in outputs.items()}
+    given = {name: value for name, value in said.items() if value not in (None, "")}
     texts = [value for value in given.values() if isinstance(value, str)]
     if len(texts) == 1:
         return texts[0]
     return "\n\n".join(f"**{name}**: {_shown(value)}" for name, value in given.items())
 
 
+def _without_files(value: Any) -> Any:
+    if isinstance(value, list) and any(map(_is_file, value)):
+        return [one for one in value if not _is_file(one)] or None
+    return None if _is_file(value) else value
+
+
 def _shown(value: Any) -> str:
     if isinstance(value, str):
         return value
-    if isinstance(value, dict) and value.get("dify_model_identity") == "__dify__file__":
+    if _is_file(value):
         return _string(value, "filename")  # its signed link is not for people (dify-api §7)
-    return json.dumps(value, ensure_ascii=False)
+    return json.dumps(_named(value), ensure_ascii=False)
+
+
+def _named(value: Any) -> Any:
+    """``value`` with the names of its files in their place, however deep they stand."""
+    if _is_file(value):
+        return _string(value, "filename")
+    if isinstance(value, dict):
+        return {name: _named(one) for name, one in value.items()}
+    return [_named(one) for one in value] if isinstance(value, list) else value
+
+
+def _files_in(outputs: Mapping[str, Any]) -> list[Any]:
+    """File objects among the outputs, also in lists (dify-api §2)."""
+    values = (value if isinstance(value, list) else [value] for value in outputs.values())
+    return [one for many in values for one in many if _is_file(one)]
+
+
+def _is_file(value: Any) -> bool:
+    return isinstance(value, dict) and value.get("dify_model_identity") == "__dify__file__"
 
 
 def _string(event: Mapping[str, Any], name: str) -> str:

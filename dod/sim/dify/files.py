@@ -1,5 +1,6 @@
 """Files of the simulated Dify: taken in, refused, and looked up again (dify-api §1, §5, §6)."""
 
+import mimetypes
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -110,10 +111,53 @@ class Takes:
 
 
 class Files:
-    """All that was taken in, by id."""
+    """All that was taken in, by id, and what answers hold, by path.
+
+    ``address``: what stands before the path of an answer's file; empty, as stock Dify has it.
+    """
 
     def __init__(self) -> None:
         self.taken: dict[str, SimFile] = {}
+        self.address = ""
+        self.fetched: list[str] = []  # names
+        self._given: dict[str, tuple[str, SimFile]] = {}  # signature and file, by path
+
+    def give(self, name: str, content: bytes) -> SimFile:
+        """A file of an answer: for five minutes, under a signature (dify-api §7)."""
+        media = mimetypes.guess_type(name)[0] or "application/octet-stream"
+        file = SimFile(str(uuid.uuid4()), name, media, content)
+        self._given[_path(file)] = (uuid.uuid4().hex, file)
+        return file
+
+    def link(self, file: SimFile) -> str:
+        sign = self._given[_path(file)][0]
+        return f"{self.address}{_path(file)}?timestamp=1795345409&nonce=abc&sign={sign}%3D"
+
+    def forget(self) -> None:
+        """All signatures are over."""
+        self._given.clear()
+
+    def serve(self, request: web.Request) -> web.Response:
+        """``GET /files/tools/…``: no key, the signature is enough."""
+        sign, file = self._given.get(request.path, ("", None))
+        if file is None or request.query.get("sign") != f"{sign}=":
+            raise checks.refuse(403, "forbidden", "Invalid request.")
+        self.fetched.append(file.name)
+        return web.Response(body=file.content, content_type=file.media)
+
+    def told(self, file: SimFile) -> dict[str, Any]:
+        """A file object, as outputs and ``message_end`` hold it."""
+        return {
+            "dify_model_identity": "__dify__file__",
+            "id": None,
+            "type": file.kind,
+            "transfer_method": "tool_file",
+            "filename": file.name,
+            "extension": "." + file.name.rpartition(".")[2],
+            "mime_type": file.media,
+            "size": len(file.content),
+            "url": self.link(file),
+        }
 
     async def take(self, request: web.Request, takes: Takes, version: Version) -> web.Response:
         """``POST /files/upload``."""
@@ -196,3 +240,7 @@ class Files:
             raise checks.refuse(400, "too_many_files", "Only one file is allowed.")
         one = files[0]
         return SimFile(one.id, one.name, one.media, one.content, user)
+
+
+def _path(file: SimFile) -> str:
+    return f"/files/tools/{file.id}.{file.name.rpartition('.')[2]}"

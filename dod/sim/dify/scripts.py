@@ -1,7 +1,7 @@
 """What the simulated Dify says, and how it fails: answers, faults, and the echo."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 PIECE = 4  # characters per token, where a script names none
@@ -34,7 +34,8 @@ class Answer:
     """One answer. Seconds: ``first_delay`` before the first token, ``interval`` between tokens.
 
     ``tokens``: the pieces to stream, else ``text`` in pieces of four characters. ``thinking`` goes
-    before, wrapped as the version does. ``outputs``: of a workflow, else its text as ``text``.
+    before, wrapped as the version does. ``files``: (name, content) that belong to it; ``{0}`` in
+    the text becomes the first one's address. ``outputs``: of a workflow, else its text as ``text``.
     """
 
     text: str = ""
@@ -44,6 +45,15 @@ class Answer:
     thinking: str | None = None
     outputs: Mapping[str, Any] | None = None
     fail: Fault | None = None
+    files: tuple[tuple[str, bytes], ...] = ()
+
+    def naming(self, *links: str) -> "Answer":
+        """With ``{0}`` … replaced by the addresses of its files."""
+        text, tokens = self.text, self.tokens
+        for number, link in enumerate(links):
+            text = text.replace(f"{{{number}}}", link)
+            tokens = tuple(token.replace(f"{{{number}}}", link) for token in tokens)
+        return replace(self, text=text, tokens=tokens) if links else self
 
     def pieces(self, thinking: str = "") -> tuple[str, ...]:
         """What is streamed, one element per event. ``thinking``: already wrapped."""

@@ -143,6 +143,8 @@ class SimDify:
 
     async def _route(self, request: web.Request) -> web.StreamResponse:
         path = request.path
+        if path.startswith("/files/"):
+            return self.files.serve(request)
         stop_of, _, last = path.rpartition("/")
         prefix, _, task_id = stop_of.rpartition("/")
         stop = last == "stop" and prefix in _STOPS
@@ -233,12 +235,15 @@ class SimDify:
         answer = app.answer(asked.query, turn, asked.user, asked.inputs)
         if fault is not None:
             answer = replace(answer, fail=fault)
+        given = [self.files.give(name, content) for name, content in answer.files]
+        answer = answer.naming(*(self.files.link(file) for file in given))
         wire = Wire(
             app.kind,
             app.version,
             user=asked.user,
             conversation_id=asked.answered_in,
             inputs=asked.inputs,
+            files=[self.files.told(file) for file in given],
         )
         run = Run(asked, wire, request, ping_every=app.ping_every, split=app.split)
         self._runs[wire.task_id] = app, run

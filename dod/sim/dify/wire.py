@@ -7,7 +7,7 @@ whose chatflow says ``message_end`` before ``workflow_finished``.
 import json
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 Kind = Literal["chat", "agent", "chatflow", "completion", "workflow"]
@@ -50,12 +50,20 @@ class Wire:
     """Makes the events of one answer. ``conversation_id`` is empty where there is none."""
 
     def __init__(
-        self, kind: Kind, version: Version, *, user: str, conversation_id: str, inputs: Any
+        self,
+        kind: Kind,
+        version: Version,
+        *,
+        user: str,
+        conversation_id: str,
+        inputs: Any,
+        files: Sequence[Mapping[str, Any]] = (),
     ) -> None:
         self.task_id = str(uuid.uuid4())
         self._kind = kind
         self._version = version
         self._inputs = inputs
+        self._files = list(files)
         self._created_by = {"id": str(uuid.uuid5(uuid.NAMESPACE_OID, user)), "user": user}
         self._now = int(time.time())
         self._run_id = str(uuid.uuid4())
@@ -109,7 +117,7 @@ class Wire:
     ) -> bytes:
         """Everything after the last token of an answer that went well, or was stopped."""
         if self._kind == "agent":
-            said = b"" if stopped else self._thought(text)
+            said = b"" if stopped else self._thought(text) + self._message_files()
             return self.token("") * (not stopped) + said + self._message_end()
         if not self.runs:
             return self.token("") * (not stopped) + self._message_end()
@@ -126,6 +134,8 @@ class Wire:
         )
         if outputs is None:
             outputs = {"text" if self._kind == "workflow" else "answer": text}
+            if self._files:
+                outputs["files"] = self._files
         finished = self._run_finished("succeeded", dict(outputs), None)
         if self._kind == "chatflow" and self._version == "1.13.1":
             return nodes + self._message_end() + finished
@@ -192,7 +202,21 @@ class Wire:
         metadata: dict[str, Any] = {"usage": _USAGE}
         if self._version != "0.15":
             metadata = {"annotation_reply": None, "retriever_resources": [], "usage": _USAGE}
-        return self._event("message_end", id=self._message_id, metadata=metadata, files=None)
+        files = self._files if self._files and self._kind != "agent" else None
+        return self._event("message_end", id=self._message_id, metadata=metadata, files=files)
+
+    def _message_files(self) -> bytes:
+        """An agent's tool has drawn something: no name, the link alone (dify-api §2)."""
+        return b"".join(
+            self._event(
+                "message_file",
+                id=str(uuid.uuid4()),
+                type=file["type"],
+                belongs_to="assistant",
+                url=file["url"],
+            )
+            for file in self._files
+        )
 
     def _thought(self, thought: str) -> bytes:
         return self._event(

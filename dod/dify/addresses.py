@@ -1,0 +1,101 @@
+"""Which addresses in an answer only Dify's neighbours can reach, and which dod may fetch.
+
+An answer is written by a model that strangers talk to: dod fetches from the Dify it was given and
+from public addresses, never from another host of the office (its router, its NAS, a cloud's
+metadata). A name is looked up once and the very address that was judged is then dialled.
+"""
+
+import asyncio
+import ipaddress
+import socket
+import urllib.request
+from urllib.parse import parse_qs, urljoin, urlsplit
+
+import httpx
+
+from dod.errors import FileNotTaken
+
+_LOCAL_NAMES = (".local", ".lan", ".internal", ".localdomain", ".home", ".intranet")
+_SIGNED = ("sign", "signature", "x-amz-signature", "expires", "token", "nonce", "timestamp")
+_LOOKUP = 5.0  # seconds
+
+
+class Addresses:
+    """``api``: the Dify API's base URL. Its origin serves ``/files`` too (dify-api §7)."""
+
+    def __init__(self, api: str) -> None:
+        self._origin = _origin(api)
+        self._base = f"{self._origin}/"
+
+    def absolute(self, address: str) -> str:
+        """Stock Dify writes paths; ``FILES_URL`` makes them addresses. Empty for nonsense."""
+        try:
+            whole = urljoin(self._base, address)
+            urlsplit(whole).port  # noqa: B018  raises for what is no port
+        except ValueError:
+            return ""
+        return whole
+
+    def ours(self, address: str) -> bool:
+        """Of the Dify that this app was given."""
+        return _origin(self.absolute(address)) == self._origin
+
+    def must_fetch(self, address: str) -> bool:
+        """People's phones cannot load it, or not for long: it goes through dod or is not shown."""
+        whole = urlsplit(self.absolute(address))
+        if whole.scheme not in {"http", "https"}:
+            return True
+        signed = any(name.lower() in _SIGNED for name in parse_qs(whole.query))
+        return self.ours(address) or signed or _looks_local(whole.hostname or "")
+
+    async def dial(self, address: str) -> tuple[str, str]:
+        """The URL to request, and the host's name for TLS and ``Host``. Raises FileNotTaken."""
+        try:
+            url = httpx.URL(self.absolute(address))
+        except httpx.InvalidURL as exc:
+            raise FileNotTaken("no address", key="picture_address") from exc
+        if url.scheme not in {"http", "https"} or not url.host:
+            raise FileNotTaken("no http address", key="picture_address")
+        if self.ours(address) or _proxied(url):
+            return str(url), url.host
+        found = await _look_up(url.host, url.port or (443 if url.scheme == "https" else 80))
+        for ip in found:
+            if not _public(ip):
+                raise FileNotTaken("an address inside the network", key="picture_address")
+        return str(url.copy_with(host=found[0])), url.host
+
+
+async def _look_up(host: str, port: int) -> list[str]:
+    loop = asyncio.get_running_loop()
+    try:
+        async with asyncio.timeout(_LOOKUP):
+            told = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError, TimeoutError) as exc:
+        raise FileNotTaken(f"no such host ({type(exc).__name__})", key="picture_gone") from exc
+    return [str(entry[4][0]) for entry in told]
+
+
+def _public(ip: str) -> bool:
+    address = ipaddress.ip_address(ip.partition("%")[0])
+    inner = getattr(address, "ipv4_mapped", None) or getattr(address, "sixtofour", None)
+    return address.is_global and not address.is_multicast and (inner is None or inner.is_global)
+
+
+def _looks_local(host: str) -> bool:
+    try:
+        return not _public(host)
+    except ValueError:
+        return "." not in host or host.lower().endswith(_LOCAL_NAMES)
+
+
+def _proxied(url: httpx.URL) -> bool:
+    """A proxy does the looking up, and judges by its own rules."""
+    proxies = urllib.request.getproxies()
+    wanted = url.scheme in proxies or "all" in proxies
+    return wanted and not urllib.request.proxy_bypass(url.host)
+
+
+def _origin(url: str) -> str:
+    parts = urlsplit(url)
+    usual = {"http": 80, "https": 443}.get(parts.scheme)
+    return f"{parts.scheme}://{(parts.hostname or '').lower()}:{parts.port or usual}"
