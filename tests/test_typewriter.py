@@ -12,7 +12,7 @@ from tests.scene import SPEC, message
 class Desk:
     """A typewriter with fake cards."""
 
-    def __init__(self, pace: str = "smooth", max_bytes: int = 9000) -> None:
+    def __init__(self, pace: str = "smooth", max_bytes: int = 9000, existing: int = 0) -> None:
         self.channel = FakeChannel()
         self.opened: list[int] = []
         self.text = ""
@@ -21,6 +21,7 @@ class Desk:
             self.card,
             pace,  # type: ignore[arg-type]
             source=lambda: self.text,
+            existing=existing,
             on_opening=self.opening,
             on_shown=self.shown.append,
             retries=(0.001, 0.001),
@@ -230,5 +231,18 @@ def test_the_text_is_asked_for_once_an_update_and_not_once_a_token() -> None:
         await desk.until_shown("text")
         assert asked < 20
         await desk.writer.close("text", "g", failed=False)
+
+    asyncio.run(scenario())
+
+
+def test_a_refused_creation_does_not_deny_a_card_of_an_earlier_process() -> None:
+    """Killed while its person waited: the card is there, whatever is said to making it again."""
+
+    async def scenario() -> None:
+        for existing, ending in ((0, "none"), (1, "landed")):
+            desk = Desk(existing=existing)
+            desk.channel.faults.on("open", 1, ScopeMissing("no Card.Instance.Write"))
+            desk.writer.begin()
+            assert await desk.writer.close("text", "g", failed=False) == ending
 
     asyncio.run(scenario())

@@ -34,7 +34,12 @@ def card_writer(
         return channel.card(claim.message, style, number)
 
     return Typewriter(
-        make_card, pace, source=source, on_opening=claim.opening, on_shown=claim.shown
+        make_card,
+        pace,
+        source=source,
+        existing=claim.cards,
+        on_opening=claim.opening,
+        on_shown=claim.shown,
     )
 
 

@@ -30,7 +30,8 @@ class Typewriter:
     """Types one answer. Lifecycle: ``begin`` → ``touch*`` → ``close``. Thread: the bot's loop.
 
     ``make_card(n)`` gives the n-th card; ``source()`` the whole text to show now, asked only when
-    an update goes out; ``on_opening(count, text)`` is awaited before a card is created, with what
+    an update goes out; ``existing``: cards that an earlier process may have opened;
+    ``on_opening(count, text)`` is awaited before a card is created, with what
     has been shown by then; ``on_shown(text)`` is told what people see.
     """
 
@@ -40,6 +41,7 @@ class Typewriter:
         pace: Pace,
         *,
         source: Callable[[], str] = str,
+        existing: int = 0,
         on_opening: Callable[[int, str], Awaitable[None]],
         on_shown: Callable[[str], None],
         retries: Sequence[float] | None = None,
@@ -51,6 +53,7 @@ class Typewriter:
         self._landed = 0  # how many cards have their last frame
         self._gaps = gaps(pace)
         self._source = source
+        self._existing = existing
         self._on_opening = on_opening
         self._on_shown = on_shown
         self._retries = FINISH_RETRIES if retries is None else retries
@@ -165,8 +168,9 @@ class Typewriter:
             await self._on_opening(1, "")
             await self._card.open()
         except DingTalkError as error:
-            # An unknown outcome leaves the card possibly there: ``close`` will find out.
-            self._absent = not error.retry
+            # An unknown outcome leaves the card possibly there, so does an earlier process:
+            # ``close`` will find out.
+            self._absent = not error.retry and self._number >= self._existing
             log.warning("card=%s not opened: %s", self._card.id, error)
             return False
         return True
@@ -216,7 +220,7 @@ class Typewriter:
         try:
             await self._persist(card.open)
         except DingTalkError as error:
-            self._absent = not error.retry
+            self._absent = not error.retry and self._number >= self._existing
             raise
 
     async def _land(self, text: str, guid: str, *, failed: bool) -> None:

@@ -74,7 +74,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=60.0, help="of trouble, each")
     parser.add_argument("--seed", type=int, action="append", help="may be repeated")
     parser.add_argument("--rate", type=float, default=6.0, help="messages a second")
-    parser.add_argument("--every", type=float, default=1.2, help="seconds between faults")
+    parser.add_argument("--every", type=float, default=0.5, help="seconds between faults")
     parser.add_argument("--only", action="append", default=[], help="part of a fault's name")
     parser.add_argument("--without", action="append", default=[], help="part of a fault's name")
     parser.add_argument("--keep", default="", help="folder for journals, logs, data")
