@@ -142,13 +142,15 @@ class Judge:
                 continue
             shown[message.id].cards.append(card)
             _frames(card, message, verdict)
+        by_token = {token_of(message.text): message for message in list(self._records.messages)}
         for reply in list(self._records.replies):
-            if reply.msg is None or reply.chat is not reply.msg.chat:
-                verdict.against("wrong conversation", f"reply of {_of(reply.msg)}")
+            message = _answered(reply, by_token, shown)
+            if message is None or reply.chat is not message.chat:
+                verdict.against("wrong conversation", f"reply of {_of(message)}")
                 continue
-            if set(TOKEN.findall(reply.text)) - {token_of(reply.msg.text)}:
-                verdict.against("wrong conversation", f"reply of {_of(reply.msg)}: foreign text")
-            shown[reply.msg.id].replies.append(reply)
+            if set(TOKEN.findall(reply.text)) - {token_of(message.text)}:
+                verdict.against("wrong conversation", f"reply of {_of(message)}: foreign text")
+            shown[message.id].replies.append(reply)
         for one in shown.values():
             one.cards.sort(key=lambda card: card.created_at)
         return shown
@@ -246,6 +248,21 @@ class Judge:
             elif memory:
                 memory = memory | {request.answered_in}
             known[lane] = request.key, memory
+
+
+def _answered(
+    reply: SimReply, by_token: dict[str, SimMessage], shown: dict[str, "_Shown"]
+) -> SimMessage | None:
+    """What a reply answers: its webhook says it; of the robot's messages only their text can."""
+    if reply.medium == "webhook":
+        return reply.msg
+    if found := TOKEN.search(reply.text):
+        return by_token.get(found.group())
+    for message in by_token.values():
+        here = message.chat is reply.chat and message.app is reply.app
+        if here and message.spoilt and not shown[message.id].texts():
+            return message
+    return reply.msg
 
 
 def _card_id(message: SimMessage, number: int) -> str:

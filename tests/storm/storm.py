@@ -67,6 +67,7 @@ class Storm:
         self._questions = itertools.count(1)
         self._stack = contextlib.ExitStack()
         self._over = threading.Event()
+        self._said_at = 0.0  # monotonic: what is waited for
 
     def __enter__(self) -> Self:
         folder, weather = self.folder, self.weather
@@ -157,9 +158,12 @@ class Storm:
 
     def _absent_apps(self) -> set[str]:
         """Client ids that something is still open for, and that the file does not name."""
-        owing = {card.app.client_id for card in self.judge.open_cards()}
-        owing |= {message.app.client_id for message in self.judge.unanswered()}
-        return owing - {bot.client_id for bot in self.cast.bots}
+        return self._owing() - {bot.client_id for bot in self.cast.bots}
+
+    def _owing(self) -> set[str]:
+        """Client ids that a card or an answer is still open for."""
+        cards = {card.app.client_id for card in self.judge.open_cards()}
+        return cards | {message.app.client_id for message in self.judge.unanswered()}
 
     def deaf(self) -> list[str]:
         """Bots that do not answer a last question. Their names."""
@@ -207,9 +211,13 @@ class Storm:
     def _settled(self) -> bool:
         time.sleep(0.3)
         named = {bot.client_id for bot in self.cast.bots}
-        owing = [*self.judge.open_cards(), *self.judge.unanswered()]
-        busy = self.host.dify.running or any(one.app.client_id in named for one in owing)
-        return bool(not busy and self.connected())
+        owing = sorted(self._owing() & named)
+        if time.monotonic() - self._said_at > 10.0:
+            self._said_at = time.monotonic()
+            unanswered = [one.text for one in self.judge.unanswered()]
+            running = self.host.dify.running
+            self.journal.note("waiting", owing=owing, unanswered=unanswered, running=running)
+        return not self.host.dify.running and self.connected() and not owing
 
     def _act(self, event: Event) -> Callable[[], None]:
         actor = self.admin if event.fault.startswith("file: ") else self.trouble
