@@ -35,6 +35,11 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "The service is stopping or restarting. Please ask again in a moment.",
     ),
     "answered_below": ("回答见下一条消息。", "The answer is in the next message."),
+    "unconfirmed": (
+        "⚠️ 钉钉没有确认上一条回复是否送达。如果没有看到，请再问一次。",
+        "⚠️ DingTalk did not confirm that my last reply arrived. "
+        "If you do not see it, please ask again.",
+    ),
     # -- what cannot be answered
     "nothing_asked": (
         "您好，我在。请在 @我 后面写上问题。",

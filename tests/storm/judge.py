@@ -49,6 +49,7 @@ def _sentences() -> re.Pattern[str]:
 
 SENTENCE = _sentences()
 _PASSING = re.compile("|".join(map(_pattern, SENTENCES["waiting"])))
+_UNSURE = {squeezed(text) for text in SENTENCES["unconfirmed"]}
 _BELOW = {squeezed(text) for text in SENTENCES["answered_below"]}
 
 
@@ -168,14 +169,20 @@ class Judge:
             return
         token = token_of(message.text)
         answer, at, said = whole(token), 0, 0
+        unsure = any(text in _UNSURE for text in texts)
         for text in texts:
+            if text in _UNSURE:  # said again and again until DingTalk confirms it
+                said = max(said, 1)
+                continue
             start = at if at and text[:11] == answer[at : at + 11] else 0
+            if unsure and not start:  # what is missing may be in front of this
+                start = max(0, answer.find(text[:11]))
             length = _common(text, answer[start:])
             if length and start < at:
                 verdict.against("doubled", f"{_of(message)} shows its text twice")
             at = max(at, start + length)
             rest = text[length:]
-            said += bool(rest)
+            said = 1 if unsure else said + bool(rest)
             if rest and not SENTENCE.fullmatch(rest):
                 verdict.against("not Dify's text", f"{_of(message)} …{rest[:80]}")
         if said > 1:
@@ -191,7 +198,7 @@ class Judge:
             verdict.facts["never pushed: no connection"] += 1
         elif not message.acks:
             verdict.facts["pushed, never acknowledged"] += 1
-        elif any(card.state in ENDED for card in shown.cards):
+        elif any(card.state in ENDED and card.vanished_at for card in shown.cards):
             verdict.facts["answered on a card that vanished later"] += 1
         else:
             broken = f", its webhook: {message.spoilt}" if message.spoilt else ""
@@ -295,7 +302,7 @@ def _common(one: str, other: str) -> int:
 
 
 def _seen(shown: _Shown) -> bool:
-    return any(card.state in ENDED for card in shown.cards)
+    return any(card.state in ENDED and card.vanished_at for card in shown.cards)
 
 
 def _first(asked: dict[str, list[Asked]], message: SimMessage) -> float:

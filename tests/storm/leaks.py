@@ -1,6 +1,8 @@
 """Secrets in what dod puts out: log, pages, notice, process list, cards, files in /data."""
 
+import contextlib
 import re
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,6 +27,12 @@ class Ears:
         for file in folder.rglob("*"):
             if file.is_file():
                 self.hear(f"/data/{file.relative_to(folder)}", file.read_bytes())
+
+    def hear_rows(self, file: Path) -> None:
+        """What the store's rows say; a page's unused bytes may say more for a while."""
+        with contextlib.closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as store:
+            for key, value in store.execute("SELECT key, value FROM Cache"):
+                self.hear("the store's rows", f"{key} {value}".encode())
 
     def told(self, secrets: set[str]) -> Iterator[str]:
         """Where each leaked secret was first heard; its last characters are left out."""

@@ -192,12 +192,18 @@ class Storm:
             verdict.against("deaf bots", name)
         self.ears.hear("log", self.host.log().encode())
         self.ears.hear("supervise", (self.folder / "supervise.out").read_bytes())
-        self.ears.hear_folder(self.host.data)
+        self.ears.hear_rows(self.host.data / "store" / "cache.db")
         for card in self.records.cards.values():
             for frame in card.frames:
                 self.ears.hear("card", frame.text.encode())
-        for leak in self.ears.told(self.cast.made | self.host.dingtalk.issued):
+        data = Ears()
+        data.hear_folder(self.host.data)
+        kept = self.cast.made | self.host.dingtalk.issued
+        sessions = self.host.dingtalk.webhook_sessions
+        for leak in (*self.ears.told(kept | sessions), *data.told(kept)):
             verdict.against("secrets in any output", leak)
+        stale = "webhooks of answered messages in unused bytes of the store"
+        verdict.facts[stale] = len(list(data.told(sessions)))
         verdict.facts["complaints of the websocket"] = len(self.host.dingtalk.complaints)
         seconds = time.monotonic() - self.journal.began
         return Outcome(verdict, dict(self.journal.done), settled, status, seconds)

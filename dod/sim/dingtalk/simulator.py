@@ -131,8 +131,13 @@ class SimDingTalk:
 
     @property
     def issued(self) -> set[str]:
-        """Every token and ticket ever given out, and every webhook's session."""
-        return self.gate.issued | self.stream.issued | set(self._robot.sessions)
+        """Every token and ticket ever given out."""
+        return self.gate.issued | self.stream.issued
+
+    @property
+    def webhook_sessions(self) -> set[str]:
+        """What is secret in every session webhook ever given out."""
+        return set(self._robot.sessions)
 
     @property
     def connections_opened(self) -> Counter[str]:
