@@ -387,6 +387,39 @@ def test_an_interrupted_turn_without_a_card_is_said_by_reply() -> None:
     assert scene.channel.replies == [("msg-1", say("failed", "en", reason=say("restarted", "en")))]
 
 
+def test_a_reply_interrupted_by_a_crash_is_not_repeated_but_that_is_said() -> None:
+    scene = play(Scene(store=leftover("replying"), spec=MARKDOWN))
+    assert scene.channel.replies == [("msg-1", say("unconfirmed", "en"))]
+    assert asyncio.run(scene.state(1)) == "done"
+
+
+def test_a_crash_before_a_reply_arrived_does_not_leave_a_card_that_promises_it() -> None:
+    """The card takes no end, the answer is on its way as a reply, and the process is killed."""
+
+    async def killed() -> Scene:
+        scene = Scene()
+        scene.channel.faults.on("finish", 0, ScopeMissing("no Card.Streaming.Write"))
+        hanging = asyncio.Event()
+        replying = asyncio.Event()
+
+        async def reply(_message: object, _text: str) -> None:
+            replying.set()
+            await hanging.wait()
+
+        scene.channel.reply = reply  # type: ignore[method-assign]
+        task = asyncio.create_task(scene.bot.run())
+        await scene.say(message(1))
+        await replying.wait()
+        for each in (task, *scene.bot._reception.tasks):
+            each.cancel()
+        scene.channel.faults._planned.clear()
+        return scene
+
+    scene = play(revived(asyncio.run(killed())))
+    assert scene.card(1).shown == say("unconfirmed", "en")
+    assert scene.channel.replies == []
+
+
 # -- conversations
 
 
