@@ -406,7 +406,7 @@ def test_a_crash_before_a_reply_arrived_does_not_leave_a_card_that_promises_it()
             replying.set()
             await hanging.wait()
 
-        scene.channel.reply = reply  # type: ignore[method-assign]
+        scene.channel.reply = reply  # type: ignore[method-assign, assignment]
         task = asyncio.create_task(scene.bot.run())
         await scene.say(message(1))
         await replying.wait()
