@@ -56,6 +56,9 @@ WEIGHTS: dict[str, float] = {
     "file: another Dify app": 2,
     "file: saved unchanged": 2,
 }
+# The process is left alone for so many seconds after it was hit, this often; else nobody would
+# ever be heard, and nothing else could be tried.
+RECOVERY, ALONE = 10.0, 0.85
 RESTARTS = frozenset({"dod: kill -9", "dod: TERM"})
 
 
@@ -85,9 +88,14 @@ def faults(
     chance = random.Random(f"faults {seed}")
     kinds = [kind for kind in WEIGHTS if kind not in without]
     longest = min(20.0, max(3.0, seconds / 12))
-    events, at = [], 1.0
+    events: list[Event] = []
+    at, ended_at = 1.0, -RECOVERY
     while (at := at + chance.expovariate(1 / every)) < seconds:
         kind = chance.choices(kinds, [WEIGHTS[one] for one in kinds])[0]
+        if kind.startswith("dod: "):
+            if at - ended_at < RECOVERY and chance.random() < ALONE:
+                continue
+            ended_at = at
         lasts = round(chance.uniform(0.5, longest), 2)
         times, pick = chance.randint(1, 4), chance.randrange(1 << 20)
         events.append(Event(round(at, 3), kind, chance.randrange(bots), lasts, times, pick))
