@@ -114,7 +114,10 @@ class Stream:
         if app is None or until <= time.monotonic() or transport is None:
             return web.Response(status=self.switches.bad_ticket_status, text="ticket is invalid")
         ws = web.WebSocketResponse(timeout=1.0, compress=False)
-        await ws.prepare(request)
+        try:
+            await ws.prepare(request)
+        except ConnectionError:  # killed in mid-handshake
+            return ws
         connection = SimConnection(str(uuid.uuid4()), app, topics, ws, transport)
         self.opened[app.client_id] += 1
         if self.fault(app) == "close":
