@@ -116,8 +116,8 @@ class Stream:
         ws = web.WebSocketResponse(timeout=1.0, compress=False)
         try:
             await ws.prepare(request)
-        except ConnectionError:  # killed in mid-handshake
-            return ws
+        except ConnectionError:  # killed in mid-handshake; this reaches nobody
+            return web.Response(status=503)
         connection = SimConnection(str(uuid.uuid4()), app, topics, ws, transport)
         self.opened[app.client_id] += 1
         if self.fault(app) == "close":
