@@ -3,10 +3,11 @@
 import contextlib
 import heapq
 import itertools
+import logging
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
@@ -54,6 +55,21 @@ class Outcome:
     seconds: float
 
 
+@contextlib.contextmanager
+def _kept_apart(file: Path) -> Iterator[None]:
+    """What the simulators' server says of clients that were killed goes into a file of its own."""
+    server = logging.getLogger("aiohttp.server")
+    handler = logging.FileHandler(file, encoding="utf-8")
+    server.addHandler(handler)
+    server.propagate = False
+    try:
+        yield
+    finally:
+        server.propagate = True
+        server.removeHandler(handler)
+        handler.close()
+
+
 class Storm:
     """``with Storm(weather, folder) as storm`` → ``blow`` → ``quiet`` → ``judge``. Thread: main."""
 
@@ -72,6 +88,7 @@ class Storm:
     def __enter__(self) -> Self:
         folder, weather = self.folder, self.weather
         folder.mkdir(parents=True, exist_ok=True)
+        self._stack.enter_context(_kept_apart(folder / "simulators.log"))
         self.journal = Journal(folder / "journal.jsonl")
         self._stack.callback(self.journal.close)
         host = self._stack.enter_context(self.host)
