@@ -238,9 +238,8 @@ class Storm:
         if time.monotonic() - self._said_at > 10.0:
             self._said_at = time.monotonic()
             unanswered = [one.text for one in self.judge.unanswered()]
-            running = self.host.dify.running
-            self.journal.note("waiting", owing=owing, unanswered=unanswered, running=running)
-        return not self.host.dify.running and self.connected() and not owing
+            self.journal.note("waiting", owing=owing, unanswered=unanswered)
+        return self.connected() and not owing
 
     def _act(self, event: Event) -> Callable[[], None]:
         actor = self.admin if event.fault.startswith("file: ") else self.trouble
