@@ -58,7 +58,7 @@ WEIGHTS: dict[str, float] = {
 }
 # The process is left alone for so many seconds after it was hit, this often; else nobody would
 # ever be heard, and nothing else could be tried.
-RECOVERY, ALONE = 10.0, 0.85
+RECOVERY, ALONE = 15.0, 0.85
 RESTARTS = frozenset({"dod: kill -9", "dod: TERM"})
 
 
