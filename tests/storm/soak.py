@@ -29,6 +29,7 @@ class Reading:
     rss_kb: int
     threads: int
     fds: int
+    http: int
     answered: int
 
 
@@ -107,6 +108,7 @@ def tables(weather: Weather, readings: list[Reading], verdict: Verdict, faults: 
         ("threads", first.threads, middle.threads, last.threads, threads),
         ("file descriptors", first.fds, middle.fds, last.fds, fds),
     )
+    kept = " | ".join(str(one.http) for one in (first, middle, last))
     about = (
         f"{report.machine()}; seed {weather.seed}, {weather.seconds:g} s, "
         f"{verdict.facts['said']} messages, {faults} faults, "
@@ -122,6 +124,7 @@ def tables(weather: Weather, readings: list[Reading], verdict: Verdict, faults: 
         f"| {name} | {one} | {two} | {three} | {more:+.1%} |"
         for name, one, two, three, more in rows
     ]
+    lines.append(f"| HTTP connections besides, kept for 90 s | {kept} | |")
     return "\n".join(lines)
 
 
