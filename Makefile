@@ -8,13 +8,15 @@ MADE := $(VENV)/.made
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench-reload lock clean
+.PHONY: help demo test check bench-reload storm soak lock clean
 
 help: ## this list
 	@echo 'make demo    a DingTalk, a Dify and a chat page on this machine, with dod between them'
 	@echo 'make check   format, lint, types, layers and unit tests: less than a minute'
 	@echo 'make test    every test: unit, contract, SDK and end to end'
 	@echo 'make bench-reload   from a save to its effect, with 50 bots: docs/benchmarks.md'
+	@echo 'make storm   everything fails at random for 3 x 10 minutes: docs/reliability.md'
+	@echo 'make soak    an hour of talk and faults: memory, threads, descriptors'
 	@echo 'make image   the container image, and its tests on the Docker Engine of this machine'
 	@echo 'make lock    resolve the dependencies of pyproject.toml anew into requirements.lock'
 	@echo 'make clean   remove the virtual environment and everything generated'
@@ -42,6 +44,15 @@ test: $(MADE)
 bench-reload: $(MADE)
 	@echo '== from a save to its effect, with 50 bots: two minutes'
 	@$(BIN)/python -m tests.bench.reload
+
+# Another storm: make storm ARGS='--seconds 60 --seed 7'
+storm: $(MADE)
+	@echo '== storm'
+	@$(BIN)/python -m tests.storm $(or $(ARGS),--seconds 600 --seed 1 --seed 2 --seed 3)
+
+soak: $(MADE)
+	@echo '== soak'
+	@$(BIN)/python -m tests.storm.soak $(or $(ARGS),--seconds 3600)
 
 # The build backend comes along, so that dod itself is installed offline and from the lock, too.
 lock: $(MADE)

@@ -37,6 +37,11 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "answered_below": ("回答见下一条消息。", "The answer is in the next message."),
     "rest_in_file": ("📄 回答较长，后续内容见下面的文件。", "📄 The rest is in the file below."),
     "rest_name": ("回答（续）", "answer (continued)"),
+    "unconfirmed": (
+        "⚠️ 钉钉没有确认上一条回复是否送达。如果没有看到，请再问一次。",
+        "⚠️ DingTalk did not confirm that my last reply arrived. "
+        "If you do not see it, please ask again.",
+    ),
     # -- what cannot be answered
     "nothing_asked": (
         "您好，我在。请在 @我 后面写上问题。",

@@ -239,11 +239,15 @@ def test_a_reply_that_was_surely_not_sent_is_sent_again(
     assert scene.channel.replies == [("msg-1", "Hello")]
 
 
-def test_a_reply_of_unknown_outcome_is_not_repeated() -> None:
+def test_a_reply_of_unknown_outcome_is_not_repeated_but_that_is_said(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("dod.bridge.replies.OWN_UP", (0.001, 0.001))
     scene = Scene(spec=MARKDOWN)
-    scene.channel.faults.on("reply", 1, DingTalkBusy("the answer got lost"))
+    for number in (1, 2):  # also of the sentence nobody knows whether it came
+        scene.channel.faults.on("reply", number, DingTalkBusy("the answer got lost"))
     play(scene, message(1))
-    assert scene.channel.replies == []
+    assert scene.channel.replies == [("msg-1", say("unconfirmed", "en"))]
 
 
 def test_half_an_emoji_costs_nothing_else() -> None:
@@ -383,6 +387,39 @@ def test_a_waiting_card_is_answered_whatever_was_saved_meanwhile() -> None:
 def test_an_interrupted_turn_without_a_card_is_said_by_reply() -> None:
     scene = play(Scene(store=leftover("asked"), spec=MARKDOWN))
     assert scene.channel.replies == [("msg-1", say("failed", "en", reason=say("restarted", "en")))]
+
+
+def test_a_reply_interrupted_by_a_crash_is_not_repeated_but_that_is_said() -> None:
+    scene = play(Scene(store=leftover("replying"), spec=MARKDOWN))
+    assert scene.channel.replies == [("msg-1", say("unconfirmed", "en"))]
+    assert asyncio.run(scene.state(1)) == "done"
+
+
+def test_a_crash_before_a_reply_arrived_does_not_leave_a_card_that_promises_it() -> None:
+    """The card takes no end, the answer is on its way as a reply, and the process is killed."""
+
+    async def killed() -> Scene:
+        scene = Scene()
+        scene.channel.faults.on("finish", 0, ScopeMissing("no Card.Streaming.Write"))
+        hanging = asyncio.Event()
+        replying = asyncio.Event()
+
+        async def reply(_message: object, _text: str, **_how: object) -> None:
+            replying.set()
+            await hanging.wait()
+
+        scene.channel.reply = reply  # type: ignore[method-assign, assignment]
+        task = asyncio.create_task(scene.bot.run())
+        await scene.say(message(1))
+        await replying.wait()
+        for each in (task, *scene.bot._reception.tasks):
+            each.cancel()
+        scene.channel.faults._planned.clear()
+        return scene
+
+    scene = play(revived(asyncio.run(killed())))
+    assert scene.card(1).shown == say("unconfirmed", "en")
+    assert scene.channel.replies == []
 
 
 # -- conversations

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 
 from dod.bridge.bot import Bot
-from dod.bridge.claims import Claims
+from dod.bridge.claims import Claim, Claims
 from dod.config.spec import BotSpec, Config
 from dod.messages import Finished, Message, Started, TextDelta
 from dod.ports import StateChange
@@ -380,3 +380,25 @@ def test_what_a_living_thread_has_promised_is_no_leftover() -> None:
         assert claim.owner == "new"
 
     asyncio.run(scenario())
+
+
+def test_what_a_crash_left_at_another_app_is_taken_up_when_that_app_is_back() -> None:
+    """The file named another client id in between: its cards cannot end before it is back."""
+
+    async def scenario(office: Office) -> None:
+        store, before = office.bot._store, replace(SPEC, dingtalk_app_client_id="ding-before")
+        claim = Claim(before.dingtalk_app_client_id, message(1), store)
+        assert await claim.add()
+        await claim.asked(cards=1)
+        waiting = Claim(before.dingtalk_app_client_id, message(2), store)
+        assert await waiting.add()
+        office.bot.take(before)
+        await office.generation(2)
+        await office.channels[1].say(message(3))
+        await office.until(lambda: len(office.channels[1].cards) == 3)
+        await office.until(lambda: all(card.ended for card in office.channels[1].cards.values()))
+
+    office = run(scenario)
+    kinds = {card.frames[-1][0] for card in office.channels[1].cards.values()}
+    assert kinds == {"finish", "fail"}
+    assert [question.text for question in office.apps[0].questions] == ["question", "question"]

@@ -272,3 +272,21 @@ def test_an_update_is_tried_once() -> None:
             assert it.sim.cards[card.id].text == "two"
 
     asyncio.run(act())
+
+
+def test_a_refusal_after_a_lost_answer_leaves_it_open_whether_the_card_is_there() -> None:
+    async def act() -> None:
+        async with scene() as it:
+            await it.connect()
+            message = await it.hear(chat=it.single)
+            card = it.channel.card(message, OWN)
+            it.sim.faults.next("create_and_deliver", "lost")
+            denied = Refusal(403, "Forbidden.AccessDenied.ApiCountLimitForOrg")
+            it.sim.faults.next("create_and_deliver", denied)
+            with pytest.raises(errors.DingTalkBusy):
+                await card.open()
+            assert it.sim.cards[card.id].state == "processing"
+            await card.finish("Hello.", "guid")
+            assert it.sim.cards[card.id].state == "finished"
+
+    asyncio.run(act())

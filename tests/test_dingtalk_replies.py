@@ -136,6 +136,22 @@ def test_an_outsider_whose_webhook_is_gone_cannot_be_reached() -> None:
     asyncio.run(act())
 
 
+def test_what_the_robot_may_not_do_is_worth_another_try_by_a_busy_webhook() -> None:
+    async def act() -> None:
+        async with scene() as it:
+            message = await heard(it)
+            it.sim.faults.next("webhook", "html")
+            it.sim.faults.quota_used_up = True
+            with pytest.raises(errors.DingTalkBusy) as raised:
+                await it.channel.reply(message, MARKDOWN)
+            assert raised.value.not_done
+            assert raised.value.retry
+            await it.channel.reply(message, MARKDOWN)
+            assert sent(it) == [("webhook", "markdown", MARKDOWN)]
+
+    asyncio.run(act())
+
+
 def test_a_200_that_reached_nobody_is_an_error() -> None:
     async def act() -> None:
         async with scene() as it:

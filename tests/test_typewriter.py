@@ -17,7 +17,12 @@ class Desk:
     """A typewriter with fake cards."""
 
     def __init__(
-        self, pace: str = "smooth", max_bytes: int = 9000, most_cards: int = 0, file: str = ""
+        self,
+        pace: str = "smooth",
+        max_bytes: int = 9000,
+        most_cards: int = 0,
+        file: str = "",
+        existing: int = 0,
     ) -> None:
         self.channel = FakeChannel()
         self.opened: list[int] = []
@@ -30,6 +35,7 @@ class Desk:
             self.card,
             pace,  # type: ignore[arg-type]
             source=lambda: self.text,
+            existing=existing,
             on_opening=self.opening,
             on_shown=self.shown.append,
             retries=(0.001, 0.001),
@@ -351,5 +357,18 @@ def test_an_update_that_would_change_nothing_is_not_sent() -> None:
         await asyncio.sleep(0.45)
         await desk.writer.close("word " * 400, "g", failed=False)
         assert [kind for kind, _ in desk.card(0).frames] == ["open", "update", "finish"]
+
+    asyncio.run(scenario())
+
+
+def test_a_refused_creation_does_not_deny_a_card_of_an_earlier_process() -> None:
+    """Killed while its person waited: the card is there, whatever is said to making it again."""
+
+    async def scenario() -> None:
+        for existing, ending in ((0, "none"), (1, "landed")):
+            desk = Desk(existing=existing)
+            desk.channel.faults.on("open", 1, ScopeMissing("no Card.Instance.Write"))
+            desk.writer.begin()
+            assert await desk.writer.close("text", "g", failed=False) == ending
 
     asyncio.run(scenario())

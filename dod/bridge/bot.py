@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
-from dod.bridge.claims import Claims
+from dod.bridge.claims import Claim, Claims
 from dod.bridge.reception import Meter, Reception
 from dod.bridge.serving import Serving
 from dod.config.spec import BotSpec, Config
@@ -70,6 +70,7 @@ class Bot:
         self._retiring: set[asyncio.Task[None]] = set()
         self._reception = Reception(store, lambda: self._serving, config, meter)
         self._claims: dict[str, Claims] = {}
+        self._left: dict[str, list[Claim]] = {}  # by client id: what a crash left there
         self._connected = asyncio.Event()  # by any line, once
         self._over = asyncio.Event()
         self._broken: BaseException | None = None
@@ -180,10 +181,11 @@ class Bot:
 
     async def _open_next(self, line: Line) -> None:
         """Know what the new app's messages came to before, then connect."""
-        if line.spec.dingtalk_app_client_id not in self._claims:
+        client_id = line.spec.dingtalk_app_client_id
+        if client_id not in self._claims:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LOADING):
-                    await self._claims_of(line).load()
+                    self._left[client_id] = await self._claims_of(line).load()
         if line is self._next_line:
             self._open(line)
 
@@ -228,6 +230,9 @@ class Bot:
         self._opened += old.channel.connections
         old.leaving = self._reception.spawn(old.channel.leave(), "old channel leaves")
         self._serve(line.spec, line, leaving=old)
+        # Before the first new message: what the app's people said before a crash.
+        left = self._left.pop(line.spec.dingtalk_app_client_id, [])
+        self._reception.resume(left, line.connected)
 
     def _serve(self, spec: BotSpec, line: Line, *, leaving: Line | None = None) -> None:
         """New messages are served by ``spec``; turns under way keep what they began with."""

@@ -1,7 +1,8 @@
 """What has been promised about each message, on disk before it is done.
 
-A claim passes ``taken`` → ``asked`` → ``finishing`` → ``done``; each state is written *before* its
-act, so that after a crash the next start knows what may have happened (design §5.2). Kept 24 h.
+A claim passes ``taken`` → ``asked`` → ``finishing`` (on a card) or ``replying`` → ``done``; each
+state is written *before* its act, so that after a crash the next start knows what may have happened
+(design §5.2). Kept 24 h.
 A message's text and webhook are kept only until ``done``.
 """
 
@@ -17,7 +18,7 @@ from dod.ports import Json, Store
 
 log = logging.getLogger(__name__)
 
-ClaimState = Literal["taken", "asked", "finishing", "done"]
+ClaimState = Literal["taken", "asked", "finishing", "replying", "done"]
 KEEP = 24 * 3600.0  # seconds; DingTalk's latest redelivery seen is about a minute
 CLAIM_WAIT = 0.8  # seconds; the ack is due after one
 STORE_WAIT = 5.0  # seconds; then the turn goes on without its promise on disk
@@ -133,6 +134,10 @@ class Claim:
         """The last frame is about to be sent; a crash repeats it with the same guid."""
         self.text, self.guid, self.failed = text, guid, failed
         await self._write("finishing")
+
+    async def replying(self) -> None:
+        """A reply is about to be sent; after a crash it is not sent again, but that is said."""
+        await self._write("replying")
 
     async def done(self) -> None:
         """Nothing is left to do, or what is left must not be repeated."""

@@ -43,6 +43,7 @@ def card_writer(
         make_card,
         pace,
         source=source,
+        existing=claim.cards,
         on_opening=claim.opening,
         on_shown=claim.shown,
         hand_over=rest_as_file(claim, serving.channel, serving.room, tongue),
@@ -59,16 +60,20 @@ async def finish(claim: Claim, writer: Typewriter, serving: Serving, tongue: Ton
         return True
     rest = writer.rest(text)
     if ending == "none":
-        await claim.done()  # first: a reply must not be sent twice
+        await claim.replying()  # first: a reply must not be sent twice
         await reply(serving.channel, serving.spec.name, claim.message, rest)
+        await claim.done()
         return True
     # The card is there and does not take its end: the answer goes by reply, and from here on the
-    # card is to say so. Written before the reply, so that no crash can show both.
+    # card is to say so. Written before the reply, so that no crash can show both; a crash before
+    # the reply arrived must not promise it.
     moved = digest(guid, "moved")
-    await claim.finishing(say("answered_below", tongue), moved, failed=False)
+    await claim.finishing(say("unconfirmed", tongue), moved, failed=False)
     if not await reply(serving.channel, serving.spec.name, claim.message, rest):
         await claim.finishing(text, guid, failed=failed)
-    elif await writer.end(claim.text, moved, failed=False) != "open":
+        return False
+    await claim.finishing(say("answered_below", tongue), moved, failed=False)
+    if await writer.end(claim.text, moved, failed=False) != "open":
         await claim.done()
         return True
     return False

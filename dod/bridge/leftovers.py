@@ -31,9 +31,15 @@ async def close(claim: Claim, serving: Serving, tongue: Tongue) -> bool:
     log.info(
         "bot=%s leftover state=%s cards=%d is closed", serving.spec.name, claim.state, claim.cards
     )
-    if not claim.cards:
+    if claim.state == "replying":  # nobody knows whether it was sent
+        sentence = say("unconfirmed", tongue)
+        await reply(serving.channel, serving.spec.name, claim.message, sentence)
         await claim.done()
+        return True
+    if not claim.cards:
+        await claim.replying()
         await reply(serving.channel, serving.spec.name, claim.message, _interrupted("", tongue))
+        await claim.done()
         return True
     if claim.state != "finishing":
         guid = digest(claim.client_id, claim.message.id, "interrupted")

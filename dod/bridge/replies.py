@@ -8,11 +8,13 @@ from dod.bridge.pages import CARD_MAX_BYTES, page
 from dod.errors import ContentTooLong, DingTalkError
 from dod.messages import Message
 from dod.ports import Channel
+from dod.texts import say, tongue
 
 log = logging.getLogger(__name__)
 
 RETRIES = (1.0, 3.0, 10.0)  # seconds between tries, while nothing can have been sent
 SHORTEST = 2000  # bytes: a message that is refused as too long and shorter than this is given up
+OWN_UP = (1.0, 3.0, 10.0, 30.0)  # seconds before each try to say that something may be missing
 
 
 async def reply(
@@ -52,8 +54,27 @@ async def _send(channel: Channel, bot: str, message: Message, part: str, *, ment
         except DingTalkError as error:
             if delay is None or not (error.retry and error.not_done):
                 log.error("bot=%s reply not delivered: %s", bot, error)  # noqa: TRY400  # DingTalk's answer says it
+                if not error.not_done:
+                    await _own_up(channel, bot, message, part)
                 return not error.not_done
             await asyncio.sleep(delay)
         else:
             return True
     return False
+
+
+async def _own_up(channel: Channel, bot: str, message: Message, part: str) -> None:
+    """DingTalk did not say whether ``part`` arrived: it is never sent twice, but that is said.
+
+    The sentence may come twice: that is better than silence.
+    """
+    sentence = say("unconfirmed", tongue("auto", part))
+    for delay in OWN_UP:
+        await asyncio.sleep(delay)
+        try:
+            await channel.reply(message, sentence)
+        except DingTalkError as error:
+            log.info("bot=%s nor that it may be missing: %s", bot, error)
+        else:
+            return
+    log.error("bot=%s a person may be left without any answer", bot)

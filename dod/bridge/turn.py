@@ -296,9 +296,10 @@ class Turn:
         """Leave ``text`` with the person: on the card, or else as a reply. Then it is done."""
         self._answer.chars = len(text)
         if self._writer is None:
-            await self.claim.done()  # first: a reply must not be sent twice
+            await self.claim.replying()  # first: a reply must not be sent twice
             took = asyncio.get_running_loop().time() - self._started
             await self._reply(text, mention=took > MENTION_AFTER)
+            await self.claim.done()
             return
         # Both at once: the promise goes to disk while the last update comes back.
         await asyncio.gather(

@@ -37,10 +37,11 @@ class Typewriter:
     """Types one answer. Lifecycle: ``begin`` → ``touch*`` → ``close``. Thread: the bot's loop.
 
     ``make_card(n)`` gives the n-th card; ``source()`` the whole text to show now, asked only when
-    an update goes out; ``on_opening(count, text, ends)`` is awaited before a card is created, with
-    what has been shown by then, and where in it each full card ends; ``on_shown(text)`` is told
-    what people see. ``hand_over(text, end)`` sends what comes behind ``end`` as a file, and gives
-    the sentence that says so; "" where it cannot.
+    an update goes out; ``existing``: cards that an earlier process may have opened;
+    ``on_opening(count, text, ends)`` is awaited before a card is created, with what has been shown
+    by then, and where in it each full card ends; ``on_shown(text)`` is told what people see.
+    ``hand_over(text, end)`` sends what comes behind ``end`` as a file, and gives the sentence that
+    says so; "" where it cannot.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class Typewriter:
         pace: Pace,
         *,
         source: Callable[[], str] = str,
+        existing: int = 0,
         on_opening: Callable[[int, str, Sequence[int]], Awaitable[None]],
         on_shown: Callable[[str], None],
         hand_over: Callable[[str, int], Awaitable[str]] = _no_file,
@@ -62,6 +64,7 @@ class Typewriter:
         self._ends: list[int] = []  # where each full card ends, in characters of the text
         self._gaps = gaps(pace)
         self._source = source
+        self._existing = existing
         self._on_opening = on_opening
         self._on_shown = on_shown
         self._hand_over = hand_over
@@ -186,8 +189,9 @@ class Typewriter:
             await self._on_opening(1, "", ())
             await self._card.open()
         except DingTalkError as error:
-            # An unknown outcome leaves the card possibly there: ``close`` will find out.
-            self._absent = not error.retry
+            # An unknown outcome leaves the card possibly there, so does an earlier process:
+            # ``close`` will find out.
+            self._absent = not error.retry and self._number >= self._existing
             log.warning("card=%s not opened: %s", self._card.id, error)
             return False
         return True
@@ -293,7 +297,7 @@ class Typewriter:
         try:
             await self._persist(card.open)
         except DingTalkError as error:
-            self._absent = not error.retry
+            self._absent = not error.retry and self._number >= self._existing
             raise
 
     async def _land(self, text: str, guid: str, *, failed: bool) -> None:

@@ -11,6 +11,7 @@ from dod.dingtalk.api import Api, Json
 from dod.dingtalk.bucket import Rank
 from dod.dingtalk.cardtexts import CardTexts
 from dod.dingtalk.frames import words
+from dod.dingtalk.refusals import surely_not_done
 from dod.errors import DingTalkBusy, DingTalkError, Undeliverable
 from dod.messages import CardStyle, Message, digest
 from dod.ports import Card
@@ -70,6 +71,9 @@ class AICard:
             got = await self._twice(lambda: self._call("POST", _CREATE, body, Rank.CREATE))
         except DingTalkError as error:
             if "cardalreadyexist" not in error.code.lower():
+                first = error.__context__
+                if isinstance(first, DingTalkBusy) and not surely_not_done(first):
+                    raise first from error  # the refusal of the second says nothing of the first
                 raise
         else:
             self._check_delivery(got)

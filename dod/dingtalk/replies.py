@@ -46,6 +46,8 @@ async def send(
         await _by_robot(api, message, text)
     except DingTalkError as error:
         error.not_done = surely_not_done(error)
+        if error.not_done and refusal is not None and refusal.retry and not error.retry:
+            raise refusal from error  # no quota for the robot, but the webhook may work later
         raise
 
 

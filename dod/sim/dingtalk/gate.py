@@ -47,6 +47,7 @@ class Gate:
         self.calls: Counter[tuple[str, Api]] = Counter()
         self.refused: Counter[tuple[str, Api, str]] = Counter()
         self.month_calls: Counter[str] = Counter()
+        self.issued: set[str] = set()
         self._tokens: dict[str, tuple[SimApp, float]] = {}
         self._old_tokens: set[str] = set()
         self._windows: dict[tuple[str, str], deque[float]] = {}
@@ -60,6 +61,7 @@ class Gate:
                 self._tokens[token] = (app, expires)
                 return token
         token = uuid.uuid4().hex
+        self.issued.add(token)
         self._tokens[token] = (app, expires)
         if apart:
             self._old_tokens.add(token)

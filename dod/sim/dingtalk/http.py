@@ -164,6 +164,7 @@ class Http:
             errcode, errmsg = refusal.errcode, refusal.errmsg
         except Refusal as refusal:
             errcode, errmsg = OLD_ERRCODES.get(refusal.code, -1), refusal.message
+            self.robot.spoil(request.query.get("session", ""), refusal.code)
         else:
             self.gate.count(app, api)
             return await self._drop(request) if mishap else _json(body)
@@ -249,6 +250,8 @@ class Http:
         status: int = 502,
     ) -> web.Response:
         self.gate.count(app, api, mishap)
+        if api == "webhook":
+            self.robot.spoil(request.query.get("session", ""), mishap)
         if mishap == "html":
             page = "<html><head><title>Error</title></head><body>Tengine</body></html>"
             return web.Response(status=status, text=page, content_type="text/html")

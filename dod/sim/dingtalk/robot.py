@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dod.sim.dingtalk.faults import Faults, Json, Refusal, Switches
-from dod.sim.dingtalk.world import SimApp, SimChat, SimEvent, SimReply, World
+from dod.sim.dingtalk.world import SimApp, SimChat, SimEvent, SimMessage, SimReply, World
 
 # msgKey → fields of msgParam that must be there (§6).
 _MSG_KEYS = {
@@ -61,11 +61,12 @@ class OldRefusal(Exception):
 
 @dataclass
 class Session:
-    """Behind one sessionWebhook URL. ``expires_at``: monotonic."""
+    """Behind one sessionWebhook URL. ``expires_at``: monotonic. ``message``: what it came with."""
 
     app: SimApp
     chat: SimChat
     expires_at: float
+    message: SimMessage | None = None
     posts: deque[float] = field(default_factory=deque)
 
 
@@ -133,6 +134,18 @@ class Robot:
         self.sessions[name] = Session(app, chat, time.monotonic() + lifetime)
         return f"{self.url}/robot/sendBySession?session={name}"
 
+    def belongs(self, message: SimMessage) -> None:
+        """The session of its webhook answers ``message``, if it is one of ours."""
+        session = self.sessions.get(message.webhook.rpartition("session=")[2])
+        if session is not None:
+            session.message = message
+
+    def spoil(self, name: str, mishap: str) -> None:
+        """A post to this session came to nothing."""
+        session = self.sessions.get(name)
+        if session is not None and session.message is not None:
+            session.message.spoilt.append(mishap)
+
     def post(self, name: str, body: Json) -> Json:
         """A POST to a sessionWebhook. Raises OldRefusal."""
         session = self.sessions.get(name)
@@ -158,7 +171,9 @@ class Robot:
             raise OldRefusal(460101, "message too long")
         self._rate(session)
         text = str(body[kind].get("content") or body[kind].get("text") or "")
-        self._show(SimReply(session.app, session.chat, "webhook", kind, text, body))
+        reply = SimReply(session.app, session.chat, "webhook", kind, text, body)
+        reply.msg = session.message
+        self._show(reply)
         return {"errcode": 0, "errmsg": "ok"}
 
     def _rate(self, session: Session) -> None:
@@ -170,7 +185,10 @@ class Robot:
         session.posts.append(now)
 
     def _show(self, reply: SimReply) -> None:
-        reply.msg = self.world.answered(reply.app, reply.chat)
+        if reply.msg is None:
+            reply.msg = self.world.answered(reply.app, reply.chat)
+        else:
+            reply.msg.answered = True
         self.world.replies.append(reply)
         reply.chat.shown.append(reply)
         self.world.tell(SimEvent("reply", reply))

@@ -130,6 +130,16 @@ class SimDingTalk:
         return self.gate.refused
 
     @property
+    def issued(self) -> set[str]:
+        """Every token and ticket ever given out."""
+        return self.gate.issued | self.stream.issued
+
+    @property
+    def webhook_sessions(self) -> set[str]:
+        """What is secret in every session webhook ever given out."""
+        return set(self._robot.sessions)
+
+    @property
     def connections_opened(self) -> Counter[str]:
         """Client id → websockets accepted."""
         return self.stream.opened
@@ -229,6 +239,7 @@ class SimDingTalk:
             said_at=time.monotonic(),
             webhook=str(body.get("sessionWebhook", "")),
         )
+        self._robot.belongs(message)
         chat.shown.append(message)
         self.world.tell(SimEvent("message", message))
         await self.stream.push(message)
@@ -307,6 +318,13 @@ class SimDingTalk:
         """Send any text as a frame: garbage, unknown types. Answers to it are complained of."""
         for connection in self.connections(client_id):
             await connection.send(text)
+
+    def vanish(self, card: SimCard) -> None:
+        """DingTalk does not know this card any more, and nobody sees it."""
+        self.world.cards.pop(card.id, None)
+        card.vanished_at = time.monotonic()
+        if card.chat is not None:
+            card.chat.shown.remove(card)
 
     def expire_tokens(self, client_id: str) -> None:
         """Every token of the app is InvalidAuthentication from now on."""

@@ -62,6 +62,7 @@ class Stream:
         self.opened: Counter[str] = Counter()
         self.month_pushes: Counter[str] = Counter()
         self.complaints: list[str] = []
+        self.issued: set[str] = set()  # tickets
         self.url = ""
         self._tickets: dict[str, tuple[SimApp, frozenset[str], float]] = {}
         self._unsent: list[SimMessage] = []
@@ -97,6 +98,7 @@ class Stream:
             raise Refusal(503, "ServiceUnavailable", "too many connections")
         topics = frozenset(one["topic"] for one in subscriptions if one["type"] == "CALLBACK")
         ticket = str(uuid.uuid4())
+        self.issued.add(ticket)
         self._tickets[ticket] = (app, topics, time.monotonic() + self.switches.ticket_lifetime)
         return {"endpoint": self.url.replace("http", "ws", 1) + "/connect", "ticket": ticket}
 
@@ -112,7 +114,10 @@ class Stream:
         if app is None or until <= time.monotonic() or transport is None:
             return web.Response(status=self.switches.bad_ticket_status, text="ticket is invalid")
         ws = web.WebSocketResponse(timeout=1.0, compress=False)
-        await ws.prepare(request)
+        try:
+            await ws.prepare(request)
+        except ConnectionError:  # killed in mid-handshake; this reaches nobody
+            return web.Response(status=503)
         connection = SimConnection(str(uuid.uuid4()), app, topics, ws, transport)
         self.opened[app.client_id] += 1
         if self.fault(app) == "close":

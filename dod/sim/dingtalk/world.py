@@ -94,6 +94,7 @@ class SimMessage:
     pushes: list[Push] = field(default_factory=list)
     acks: list[Ack] = field(default_factory=list)
     answered: bool = False  # a card or a reply was taken to be its answer
+    spoilt: list[str] = field(default_factory=list)  # what befell posts to its webhook
 
 
 @dataclass(eq=False)
@@ -147,6 +148,7 @@ class SimCard:
     carriers: dict[str, str] = field(default_factory=dict)
     guids: set[str] = field(default_factory=set, repr=False)
     ended: bool = False  # by isFinalize or isError: no more streaming
+    vanished_at: float = 0.0  # monotonic; 0: it is there
     blank: bool = False  # too much text came by one PUT
     flow: CardState = "processing"
 
@@ -199,7 +201,10 @@ class SimCard:
 
 @dataclass(eq=False)
 class SimReply:
-    """A plain message of a bot. ``body``: as it came; ``kind``: msgtype or msgKey."""
+    """A plain message of a bot. ``body``: as it came; ``kind``: msgtype or msgKey.
+
+    ``msg``: what it answers; known of a webhook, else the same guess as ``SimCard.msg``.
+    """
 
     app: SimApp
     chat: SimChat
