@@ -38,7 +38,11 @@ class Turns:
 
 @dataclass(frozen=True, slots=True)
 class BotSnapshot:
-    """One bot as its own loop sees it. ``since``: epoch seconds of the last change of state."""
+    """One bot as its own loop sees it. ``since``: epoch seconds of the last change of state.
+
+    ``age``, ``heard``, ``messaged``: seconds since its websocket was opened, and since anything and
+    a message came by it; None without one.
+    """
 
     name: str
     state: BotState
@@ -50,6 +54,9 @@ class BotSnapshot:
     calls: int = 0
     pushes: int = 0
     last_error: str = ""
+    age: float | None = None
+    heard: float | None = None
+    messaged: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -65,6 +72,13 @@ class BotSnapshot:
                 "waiting": self.turns.waiting,
             },
             "connections": self.connections,
+            "connection": None
+            if self.age is None
+            else {
+                "age_seconds": round(self.age),
+                "frame_seconds_ago": None if self.heard is None else round(self.heard),
+                "message_seconds_ago": None if self.messaged is None else round(self.messaged),
+            },
             "dingtalk_calls": {"month": self.calls},
             "dingtalk_pushes": {"month": self.pushes},
             "last_error": self.last_error or None,

@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Seque
 from dataclasses import dataclass, field
 
 from dod.messages import AnswerEvent, CardStyle, Message, Question
-from dod.ports import App, Card, Channel, Json, StateChange, Store
+from dod.ports import App, Card, Channel, Connection, Json, StateChange, Store
 
 
 class MemoryStore:
@@ -173,6 +173,10 @@ class FakeChannel:
 
     def now(self) -> float:
         return self.clock
+
+    @property
+    def connection(self) -> Connection | None:
+        return Connection(time.monotonic()) if self.connections and not self.closed else None
 
     async def aclose(self) -> None:
         self.left.set()

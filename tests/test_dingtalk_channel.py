@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field, replace
@@ -100,6 +101,7 @@ async def scene(
     switches: Switches | None = None,
     openapi: str = "",
     staff_id: str | None = "staff-ann",
+    wall: Callable[[], float] = time.time,
 ) -> AsyncIterator[Scene]:
     sim = SimDingTalk(port=0, qps=sim_qps, switches=switches or Switches())
     await sim.start()
@@ -117,6 +119,7 @@ async def scene(
         push=lambda corp: pushed.update([corp]),
         backoff=backoff or Backoff(0.005, 0.02),
         times=times,
+        wall=wall,
     )
     made = Scene(
         sim,

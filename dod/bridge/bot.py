@@ -271,6 +271,7 @@ class Bot:
         """May be read from any thread: it only copies numbers and words."""
         line, upcoming = self._line, self._next_line
         refused = upcoming.error if upcoming else ""
+        connection, now = line.channel.connection, time.monotonic()
         return BotSnapshot(
             name=self.spec.name,
             state=self._state,
@@ -286,6 +287,9 @@ class Bot:
             last_error=f"new credentials do not connect, the old ones go on: {refused}"
             if refused
             else self._error,
+            age=now - connection.opened_at if connection else None,
+            heard=now - connection.heard_at if connection and connection.heard_at else None,
+            messaged=now - connection.message_at if connection and connection.message_at else None,
         )
 
 

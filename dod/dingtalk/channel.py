@@ -1,5 +1,6 @@
 """The DingTalk side of one bot, as the bridge sees it."""
 
+import time
 from collections.abc import Awaitable, Callable, Sequence
 
 from dod.dingtalk import replies
@@ -8,7 +9,7 @@ from dod.dingtalk.cards import AICard
 from dod.dingtalk.stream import Stream
 from dod.dingtalk.times import EAGER, USUAL, Backoff, Times
 from dod.messages import CardStyle, Message
-from dod.ports import Card, Channel, StateChange
+from dod.ports import Card, Channel, Connection, StateChange
 
 
 class DingTalkChannel:
@@ -17,7 +18,7 @@ class DingTalkChannel:
     ``openapi``: base URL. ``qps``: calls per second and API, asked each time, 0 = no limit.
     ``spend`` and ``push`` hear the corp id of each counted OpenAPI call, and of each message that
     came or went by stream or webhook, ``exhausted`` that of an organisation without quota left;
-    all on the bot's loop. ``name`` is for the log.
+    all on the bot's loop. ``name`` is for the log, ``wall`` the local clock.
     """
 
     def __init__(
@@ -33,6 +34,7 @@ class DingTalkChannel:
         backoff: Backoff = EAGER,
         times: Times = USUAL,
         name: str = "",
+        wall: Callable[[], float] = time.time,
     ) -> None:
         self._push = push
         self._api = Api(
@@ -44,7 +46,9 @@ class DingTalkChannel:
             exhausted=exhausted,
             times=times,
         )
-        self._stream = Stream(self._api, name=name or client_id[:8], push=push, backoff=backoff)
+        self._stream = Stream(
+            self._api, name=name or client_id[:8], push=push, backoff=backoff, wall=wall
+        )
 
     async def run(
         self,
@@ -74,6 +78,10 @@ class DingTalkChannel:
     @property
     def connections(self) -> int:
         return self._stream.opened
+
+    @property
+    def connection(self) -> Connection | None:
+        return self._stream.connection
 
     async def aclose(self) -> None:
         await self._stream.aclose()

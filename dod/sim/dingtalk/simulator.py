@@ -271,7 +271,8 @@ class SimDingTalk:
 
     def live_connections(self, client_id: str) -> int:
         """Open websockets that really work."""
-        return sum(not one.half_open and not one.closed for one in self.connections(client_id))
+        links = self.connections(client_id)
+        return sum(not (one.half_open or one.deaf or one.closed) for one in links)
 
     async def push_again(self, message: SimMessage) -> None:
         """Redeliver now, on any connection."""
@@ -287,6 +288,11 @@ class SimDingTalk:
         for connection in self.connections(client_id):
             connection.half_open = True
             connection.transport.pause_reading()
+
+    async def deafen(self, client_id: str) -> None:
+        """Push nothing more on the app's websockets, which go on answering pings (§2.2)."""
+        for connection in self.connections(client_id):
+            connection.deaf = True
 
     async def disconnect(self, client_id: str) -> None:
         """Send ``disconnect`` frames: nothing is pushed on these websockets any more."""
