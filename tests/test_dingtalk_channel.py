@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import ssl
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -102,8 +103,9 @@ async def scene(
     openapi: str = "",
     staff_id: str | None = "staff-ann",
     wall: Callable[[], float] = time.time,
+    tls: ssl.SSLContext | None = None,
 ) -> AsyncIterator[Scene]:
-    sim = SimDingTalk(port=0, qps=sim_qps, switches=switches or Switches())
+    sim = SimDingTalk(port=0, qps=sim_qps, switches=switches or Switches(), tls=tls)
     await sim.start()
     sim.add_app(ID, SECRET)
     sim.add_template("own.schema")
