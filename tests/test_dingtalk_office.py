@@ -11,7 +11,8 @@ import pytest
 from aiohttp import web
 
 from dod import http
-from tests.office import Authority, ConnectProxy
+from dod.sim.dingtalk.faults import Refusal
+from tests.network import Authority, ConnectProxy
 from tests.test_dingtalk_channel import ID, QUICK, scene
 from tests.test_http import no_proxy  # noqa: F401  (a fixture for all tests here)
 
@@ -217,3 +218,40 @@ def test_a_web_page_instead_of_json_is_no_verdict_on_the_app(status: int) -> Non
             await runner.cleanup()
 
     asyncio.run(act())
+
+
+@pytest.mark.parametrize(
+    ("refusal", "state", "words"),
+    [
+        (Refusal(401, "authFailed", "鉴权失败"), "bad_credentials", "client secret"),
+        (Refusal(400, "param.invalid", "x"), "retrying", "not published"),
+        (
+            Refusal(403, "Forbidden.AccessDenied.IpNotInWhiteList"),
+            "retrying",
+            "this host's address",
+        ),
+        (
+            Refusal(403, "Forbidden.AccessDenied.QpsLimitForAppkeyAndApi"),
+            "retrying",
+            "throttling",
+        ),
+        (Refusal(429, "TooManyRequests"), "retrying", "throttling"),
+        (Refusal(500, "system.busy", "系统繁忙"), "retrying", "not able to answer"),
+        (Refusal(503, "ServiceUnavailable"), "retrying", "not able to answer"),
+    ],
+)
+def test_each_refusal_of_the_gateway_has_its_sentence_and_is_survived(
+    refusal: Refusal, state: str, words: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def act() -> None:
+        async with scene() as it:
+            it.sim.faults.next("gateway", refusal, times=4)
+            await it.start()
+            await it.until(lambda: it.state == "connected")
+            assert it.words == ["connecting", state, "connected"]
+            assert words in it.states[1].error
+            await it.hear()
+
+    with caplog.at_level(logging.INFO, "dod"):
+        asyncio.run(act())
+    assert len([line for line in caplog.messages if f"state={state}" in line]) == 1

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
+from dod.bridge import orphans
 from dod.bridge.claims import Claims
 from dod.bridge.reception import Meter, Reception
 from dod.bridge.serving import Serving
@@ -62,6 +63,7 @@ class Bot:
         self._make_channel = make_channel
         self._make_app = make_app
         self._meter = meter
+        self._config = config
         self._line = Line(spec, make_channel(spec))
         self._next_line: Line | None = None
         self._serving = Serving(spec, make_app(spec), self._line.channel)
@@ -78,6 +80,7 @@ class Bot:
         self._error = ""
         self._generation = 1
         self._loading: asyncio.Task[None] | None = None
+        self._orphans: asyncio.Task[None] | None = None
         self._opened = 0  # websockets of lines that have left
 
     @property
@@ -102,8 +105,23 @@ class Bot:
         try:
             await self._meter.load()
             self._reception.resume(await self._claims_of(line).load(), self._connected)
+            self._orphans = asyncio.create_task(self._settle_orphans(), name="orphans")
         except Exception:  # the rim of what is on disk: it must not keep new people from asking
             log.exception("bot=%s what was left on disk cannot be read", self.spec.name)
+
+    async def _settle_orphans(self) -> None:
+        await self._connected.wait()  # only then DingTalk's clock is known
+        try:
+            await orphans.settle(
+                self.spec.name,
+                self._store,
+                self._line.channel,
+                self._config(),
+                mine=self._claims,
+                alive=self._alive,
+            )
+        except Exception:  # as above
+            log.exception("bot=%s what other apps left cannot be settled", self.spec.name)
 
     def take(self, spec: BotSpec) -> None:
         """Serve by ``spec`` from the next message on; new credentials once they are connected."""
@@ -135,11 +153,13 @@ class Bot:
         if not patient:
             self._reception.give_up_waiting()
         await self._reception.until_idle(deadline - CLOSING - loop.time())
-        self._line.channel.hurry()
+        for serving in self._servings:  # also of channels that only old turns use
+            serving.channel.hurry()
         self._reception.give_up()
         await self._reception.until_idle(deadline - loop.time())
-        if self._loading is not None:
-            self._loading.cancel()
+        for task in (self._loading, self._orphans):
+            if task is not None:
+                task.cancel()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(0.5):
                 await self._meter.flush()
@@ -147,7 +167,7 @@ class Bot:
     async def aclose(self) -> None:
         """End everything at once, close everything. Idempotent."""
         await self._reception.halt()
-        for task in self._retiring:
+        for task in (*self._retiring, *filter(None, (self._loading, self._orphans))):
             task.cancel()
         for line in (self._line, self._next_line):
             if line is not None:
@@ -257,7 +277,11 @@ class Bot:
         client_id = line.spec.dingtalk_app_client_id
         if client_id not in self._claims:
             self._claims[client_id] = Claims(
-                client_id, self._store, owner=self._owner, alive=self._alive
+                client_id,
+                self._store,
+                owner=self._owner,
+                alive=self._alive,
+                bot=lambda: self.spec.name,
             )
         return self._claims[client_id]
 

@@ -3,7 +3,7 @@
 import logging
 import time
 
-from dod.bridge.claims import Claim
+from dod.bridge.claims import KEEP, Claim
 from dod.bridge.endings import card_writer, finish
 from dod.bridge.markdown import cut, joined
 from dod.bridge.replies import reply
@@ -16,11 +16,16 @@ log = logging.getLogger(__name__)
 YOUNG = 300.0  # seconds; an older unanswered message is not answered out of the blue
 
 
-def young(claim: Claim, now: float) -> bool:
-    """Whether a ``taken`` message may still be answered. ``now``: DingTalk's clock."""
+def age(claim: Claim, now: float) -> float:
+    """Seconds since it was said. ``now``: DingTalk's clock; the local one is the last resort."""
     if claim.message.created_at:
-        return now - claim.message.created_at < YOUNG
-    return time.time() - claim.taken_at < YOUNG
+        return now - claim.message.created_at
+    return time.time() - claim.taken_at
+
+
+def young(claim: Claim, now: float) -> bool:
+    """Whether a ``taken`` message may still be answered."""
+    return age(claim, now) < YOUNG
 
 
 async def close(claim: Claim, serving: Serving, tongue: Tongue) -> bool:
@@ -28,24 +33,40 @@ async def close(claim: Claim, serving: Serving, tongue: Tongue) -> bool:
 
     False if its card still has to be ended.
     """
+    if age(claim, serving.channel.now()) > KEEP:
+        await _close_quietly(claim, serving, tongue)
+        return True
     log.info(
         "bot=%s leftover state=%s cards=%d is closed", serving.spec.name, claim.state, claim.cards
     )
     if not claim.cards:
         await claim.done()
-        await reply(serving.channel, serving.spec.name, claim.message, _interrupted("", tongue))
+        await reply(serving.channel, serving.spec.name, claim.message, interrupted("", tongue))
         return True
     if claim.state != "finishing":
         guid = digest(claim.client_id, claim.message.id, "interrupted")
         # A card that was young has none of the text yet: it gets the sentence alone.
         text = claim.text if len(cut(claim.text)) >= claim.cards else ""
-        await claim.finishing(_interrupted(text, tongue), guid, failed=True)
+        await claim.finishing(interrupted(text, tongue), guid, failed=True)
     claim.style = claim.style or serving.spec.card_style
     writer = card_writer(claim, serving.channel, "final")
     writer.resume(claim.cards - 1)
     return await finish(claim, writer, serving, tongue)
 
 
-def _interrupted(text: str, tongue: Tongue) -> str:
+async def _close_quietly(claim: Claim, serving: Serving, tongue: Tongue) -> None:
+    """After a day nobody waits for a message any more; a card shall not spin even so."""
+    log.warning("bot=%s msg=%s left over a day ago", serving.spec.name, claim.message.id)
+    if claim.cards:
+        claim.style = claim.style or serving.spec.card_style
+        writer = card_writer(claim, serving.channel, "final")
+        writer.resume(claim.cards - 1)
+        guid = digest(claim.client_id, claim.message.id, "late")
+        await writer.close(interrupted("", tongue), guid, failed=True)
+    await claim.done()
+
+
+def interrupted(text: str, tongue: Tongue) -> str:
+    """What is left with a person whose answer was cut off by a restart."""
     key = "cut_off" if text.strip() else "failed"
     return joined(text, say(key, tongue, reason=say("restarted", tongue)))

@@ -1,7 +1,8 @@
 """``dod run`` that kills itself with SIGKILL at a named write of its store (DOD_TEST_DOOM).
 
 ``claim:asked:before``: before the first write of a claim in that state; ``conversation::after``;
-the store itself knows nothing of it. Words after the script's name are for the reader of ``ps``.
+the store itself knows nothing of it. DOD_TEST_CLOCK: seconds by which its clock is wrong. Words
+after the script's name are for the reader of ``ps``.
 """
 
 import json
@@ -43,6 +44,9 @@ def doomed(write: Callable[..., Any], point: str) -> Callable[..., Any]:
 
 
 def main() -> None:
+    wrong, clock = float(os.environ.get("DOD_TEST_CLOCK", "0")), time.time
+    if wrong:
+        time.time = lambda: clock() + wrong
     point = os.environ.get("DOD_TEST_DOOM", "")
     if point:
         Records.put = doomed(Records.put, point)  # type: ignore[method-assign]

@@ -147,8 +147,7 @@ class Ward:
 
     def start(self, doom: str = "") -> None:
         """Start dod again; an armed one may die before it is connected: mending writes, too."""
-        self.rig._env["DOD_TEST_DOOM"] = doom
-        self.rig.start(wait=False)
+        self.rig.start(wait=False, env={"DOD_TEST_DOOM": doom})
         deadline = time.monotonic() + 20
         while self.alive and not self.rig.connected():
             assert time.monotonic() < deadline, self.rig.printed()

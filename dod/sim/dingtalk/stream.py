@@ -172,8 +172,9 @@ class Stream:
         if self.switches.ack_deadline:
             self.spawn(self._insist(message))
         if not again:
-            for seconds in (*message.app.faults.redeliver_after, *self.faults.redeliver_after):
-                self.spawn(self._repeat(message, seconds))
+            for faults in (message.app.faults, self.faults):
+                for seconds in faults.redeliver_after:
+                    self.spawn(self._repeat(message, seconds / faults.haste))
 
     async def _insist(self, message: SimMessage) -> None:
         await asyncio.sleep(self.switches.ack_deadline)

@@ -1,4 +1,4 @@
-"""An office's network: a certificate authority of its own, and the proxy that all must take."""
+"""A network as offices have it: an authority of its own, and the proxy that all must take."""
 
 import asyncio
 import contextlib
