@@ -1,6 +1,7 @@
 """One bot: its channel, its app, and how both are changed without losing a message.
 
-Thread: one loop, its own. It knows no threads and no libraries, only the ports.
+Thread: one loop, its own. It knows no threads and no libraries, only the ports. Longer than a module
+should be: which line serves, leaves or waits is decided in one place.
 """
 
 import asyncio
@@ -8,10 +9,11 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from dod.bridge import orphans
 from dod.bridge.claims import Claims
+from dod.bridge.line import Line
 from dod.bridge.reception import Meter, Reception
 from dod.bridge.serving import Serving
 from dod.config.spec import BotSpec, Config
@@ -23,19 +25,7 @@ log = logging.getLogger(__name__)
 
 CLOSING = 2.5  # seconds before the deadline: Dify is told to stop and cards are closed
 LOADING = 10.0  # seconds to wait for a slow store at start
-
-
-@dataclass(eq=False, slots=True)
-class Line:
-    """A channel with the spec it was opened for; ``error`` says why it does not connect."""
-
-    spec: BotSpec
-    channel: Channel
-    connected: asyncio.Event = field(default_factory=asyncio.Event)
-    running: asyncio.Task[None] | None = None
-    leaving: asyncio.Task[None] | None = None
-    serving: Serving | None = None  # the last one that used this channel
-    error: str = ""
+PROOF = 0.25  # seconds that a new connection must last before the old one leaves for it
 
 
 class Bot:
@@ -188,6 +178,7 @@ class Bot:
         client_id = line.spec.dingtalk_app_client_id
 
         async def receive(message: Message) -> None:
+            self._believe(line)  # a message is the best proof
             # Who came by the old channel is answered there, also while it leaves.
             serving = line.serving or self._serving
             await self._reception.receive(message, client_id, claims, serving)
@@ -219,17 +210,32 @@ class Bot:
         await line.channel.aclose()
 
     def _on_state(self, line: Line, change: StateChange) -> None:
-        line.error = change.error
+        line.change = change
         if change.state == "connected":
             line.connected.set()
+            if line is self._line:
+                self._connected.set()
+            elif self._line.change.state == "connected":
+                # A suspended app's connection is accepted and closed at once (dingtalk-protocol
+                # §10.3): it must not replace one that works.
+                asyncio.get_running_loop().call_later(PROOF, self._believe, line)
+            else:
+                self._believe(line)
+        self._show(line)
+
+    def _believe(self, line: Line) -> None:
+        """The next line is connected, and has lasted or delivered: it serves from here on."""
+        if line is self._next_line and line.change.state == "connected":
+            self._next_line = None
+            self._swap(line)
             self._connected.set()
-            if line is self._next_line:
-                self._next_line = None
-                self._swap(line)
+            self._show(line)
+
+    def _show(self, line: Line) -> None:
         if line is self._line:
-            self._error = change.error
+            self._error = line.error
             if self._state != "draining":
-                self._change(change.state)
+                self._change(line.change.state)
 
     def _on_end(self, line: Line, task: asyncio.Task[None]) -> None:
         """A line that ends by itself breaks the bot, which is then started again."""
@@ -239,7 +245,7 @@ class Bot:
                 self._broken = error or RuntimeError("the channel ended without being asked to")
             self._over.set()
         elif error is not None:
-            line.error = type(error).__name__
+            line.change = StateChange("retrying", type(error).__name__)
             log.error("bot=%s a channel broke", line.spec.name, exc_info=error)
 
     def _swap(self, line: Line) -> None:
@@ -295,7 +301,6 @@ class Bot:
         """May be read from any thread: it only copies numbers and words."""
         line, upcoming = self._line, self._next_line
         refused = upcoming.error if upcoming else ""
-        connection, now = line.channel.connection, time.monotonic()
         return BotSnapshot(
             name=self.spec.name,
             state=self._state,
@@ -311,9 +316,7 @@ class Bot:
             last_error=f"new credentials do not connect, the old ones go on: {refused}"
             if refused
             else self._error,
-            age=now - connection.opened_at if connection else None,
-            heard=now - connection.heard_at if connection and connection.heard_at else None,
-            messaged=now - connection.message_at if connection and connection.message_at else None,
+            connection=line.channel.connection,
         )
 
 
