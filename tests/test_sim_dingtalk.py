@@ -1098,7 +1098,7 @@ def test_changes_are_told_and_waited_for() -> None:
         await bot.card()
         forget()
         await bot.stream("x", "g1")
-        assert [event.kind for event in told] == ["message", "card", "card", "call"]
+        assert [event.kind for event in told] == ["message", "arrival", "card", "card", "call"]
         assert isinstance(told[0].subject, SimMessage)
         with pytest.raises(TimeoutError, match="not within"):
             await bot.sim.wait(lambda: bot.sim.replies, 0.01)

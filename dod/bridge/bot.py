@@ -1,7 +1,7 @@
 """One bot: its channel, its app, and how both are changed without losing a message.
 
-Thread: one loop, its own. It knows no threads and no libraries, only the ports. Longer than a module
-should be: which line serves, leaves or waits is decided in one place.
+Thread: one loop, its own. It knows no threads and no libraries, only the ports. Longer than a
+module should be: which line serves, leaves or waits is decided in one place.
 """
 
 import asyncio
