@@ -41,13 +41,13 @@ async def close(claim: Claim, serving: Serving, tongue: Tongue) -> bool:
     )
     if not claim.cards:
         await claim.done()
-        await reply(serving.channel, serving.spec.name, claim.message, interrupted("", tongue))
+        await reply(serving.channel, serving.spec.name, claim.message, _interrupted("", tongue))
         return True
     if claim.state != "finishing":
         guid = digest(claim.client_id, claim.message.id, "interrupted")
         # A card that was young has none of the text yet: it gets the sentence alone.
         text = claim.text if len(cut(claim.text)) >= claim.cards else ""
-        await claim.finishing(interrupted(text, tongue), guid, failed=True)
+        await claim.finishing(_interrupted(text, tongue), guid, failed=True)
     claim.style = claim.style or serving.spec.card_style
     writer = card_writer(claim, serving.channel, "final")
     writer.resume(claim.cards - 1)
@@ -62,11 +62,15 @@ async def _close_quietly(claim: Claim, serving: Serving, tongue: Tongue) -> None
         writer = card_writer(claim, serving.channel, "final")
         writer.resume(claim.cards - 1)
         guid = digest(claim.client_id, claim.message.id, "late")
-        await writer.close(interrupted("", tongue), guid, failed=True)
+        await writer.close(_interrupted("", tongue), guid, failed=True)
     await claim.done()
 
 
-def interrupted(text: str, tongue: Tongue) -> str:
-    """What is left with a person whose answer was cut off by a restart."""
+def left_to_say(claim: Claim, tongue: Tongue) -> str:
+    """The whole answer if there is one, else what there is of it and a sentence."""
+    return claim.text if claim.state == "finishing" else _interrupted(claim.text, tongue)
+
+
+def _interrupted(text: str, tongue: Tongue) -> str:
     key = "cut_off" if text.strip() else "failed"
     return joined(text, say(key, tongue, reason=say("restarted", tongue)))

@@ -9,7 +9,7 @@ import logging
 from collections.abc import Callable, Collection
 
 from dod.bridge.claims import KEEP, Claim
-from dod.bridge.leftovers import age, interrupted
+from dod.bridge.leftovers import age, left_to_say
 from dod.bridge.replies import reply
 from dod.config.spec import Config
 from dod.messages import digest
@@ -69,7 +69,7 @@ async def _say(name: str, claim: Claim, channel: Channel, config: Config) -> Non
         claim.cards,
     )
     language = tongue(config.language, message.text)
-    text = claim.text if claim.state == "finishing" else interrupted(claim.text, language)
+    text = left_to_say(claim, language)
     if not message.webhook or message.webhook_expires_at <= channel.now():
         return
     if claim.cards:
