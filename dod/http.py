@@ -5,6 +5,8 @@ Proxies and an office's own CA come from the environment (HTTPS_PROXY, NO_PROXY,
 """
 
 import functools
+import logging
+import os
 import ssl
 import urllib.request
 from collections.abc import AsyncIterator, Callable
@@ -12,6 +14,8 @@ from collections.abc import AsyncIterator, Callable
 import httpx
 
 import dod
+
+log = logging.getLogger(__name__)
 
 # None, None: the defaults (100 connections, pool time-out) would end 200 turns in PoolTimeout.
 # 90 s: people ask again within a minute or so, and need no new TLS handshake then.
@@ -21,8 +25,21 @@ POOLS = 16
 
 @functools.cache
 def tls() -> ssl.SSLContext:
-    """The process's TLS context; honours SSL_CERT_FILE and SSL_CERT_DIR."""
-    return httpx.create_ssl_context()
+    """The process's TLS context; honours SSL_CERT_FILE and SSL_CERT_DIR.
+
+    A file that cannot be read costs nobody the start: without it the usual authorities are trusted.
+    """
+    try:
+        return httpx.create_ssl_context()
+    except OSError as error:  # ssl.SSLError is one: a file without a certificate in PEM
+        named = os.environ.get("SSL_CERT_FILE") or os.environ.get("SSL_CERT_DIR")
+        log.error(  # noqa: TRY400 (a person must act; where in the code says nothing)
+            "SSL_CERT_FILE or SSL_CERT_DIR (%s) cannot be used: %s; it must be readable and hold "
+            "certificates in PEM (-----BEGIN CERTIFICATE-----); going on with the usual ones",
+            named,
+            error.strerror or error,
+        )
+        return httpx.create_ssl_context(trust_env=False)
 
 
 def client(

@@ -31,6 +31,15 @@ class Download:
     chunks: AsyncIterator[bytes]
 
 
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """The newest websocket, in monotonic seconds. 0.0: nothing, or no message, has come by it."""
+
+    opened_at: float
+    heard_at: float = 0.0
+    message_at: float = 0.0
+
+
 class Card(Protocol):
     """One AI card: ``open``, then ``update*``, then ``finish`` or ``fail``.
 
@@ -130,6 +139,10 @@ class Channel(Protocol):
     @property
     def connections(self) -> int:
         """Websockets opened since this channel was made."""
+
+    @property
+    def connection(self) -> Connection | None:
+        """The newest websocket, None while there is none. Thread: any."""
 
     async def aclose(self) -> None:
         """Close clients and sockets. Idempotent, safe before ``run``."""

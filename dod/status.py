@@ -3,11 +3,13 @@
 The main thread builds one ``Status`` per tick; page, API, ``dod status`` and health read it.
 """
 
+import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
 
 import dod
+from dod.ports import Connection
 
 BotState = Literal[
     "starting",
@@ -38,7 +40,10 @@ class Turns:
 
 @dataclass(frozen=True, slots=True)
 class BotSnapshot:
-    """One bot as its own loop sees it. ``since``: epoch seconds of the last change of state."""
+    """One bot as its own loop sees it. ``since``: epoch seconds of the last change of state.
+
+    ``connection``: its websocket, None without one.
+    """
 
     name: str
     state: BotState
@@ -50,6 +55,7 @@ class BotSnapshot:
     calls: int = 0
     pushes: int = 0
     last_error: str = ""
+    connection: Connection | None = None
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -65,10 +71,27 @@ class BotSnapshot:
                 "waiting": self.turns.waiting,
             },
             "connections": self.connections,
+            "connection": _ages(self.connection),
             "dingtalk_calls": {"month": self.calls},
             "dingtalk_pushes": {"month": self.pushes},
             "last_error": self.last_error or None,
         }
+
+
+def _ages(connection: Connection | None) -> dict[str, int | None] | None:
+    """Seconds since it was opened, and since a frame and a message came by it."""
+    if connection is None:
+        return None
+    now = time.monotonic()
+
+    def since(moment: float) -> int | None:
+        return round(now - moment) if moment else None
+
+    return {
+        "age_seconds": since(connection.opened_at),
+        "frame_seconds_ago": since(connection.heard_at),
+        "message_seconds_ago": since(connection.message_at),
+    }
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 
 from dod.errors import ContentTooLong, FileGone, FileNotTaken
 from dod.messages import Abilities, AnswerEvent, Attachment, CardStyle, Message, Question
-from dod.ports import App, Card, Channel, Download, Json, MediaKind, StateChange, Store
+from dod.ports import App, Card, Channel, Connection, Download, Json, MediaKind, StateChange, Store
 
 
 class MemoryStore:
@@ -222,6 +222,10 @@ class FakeChannel:
 
     def now(self) -> float:
         return self.clock
+
+    @property
+    def connection(self) -> Connection | None:
+        return Connection(time.monotonic()) if self.connections and not self.closed else None
 
     async def aclose(self) -> None:
         self.left.set()

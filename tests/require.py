@@ -7,7 +7,8 @@ import pytest
 
 
 def require(
-    what: Literal["chromium", "docker", "hadolint", "node", "shellcheck"], reason: str
+    what: Literal["chromium", "docker", "faketime", "hadolint", "node", "openssl", "shellcheck"],
+    reason: str,
 ) -> NoReturn:
     """Skip because ``what`` is missing, or fail if DOD_TEST_REQUIRE (words) names it."""
     if what in os.environ.get("DOD_TEST_REQUIRE", "").replace(",", " ").split():

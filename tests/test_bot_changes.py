@@ -6,6 +6,9 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 
+import pytest
+
+from dod.bridge import bot as bot_module
 from dod.bridge.bot import Bot
 from dod.bridge.claims import Claim, Claims
 from dod.config.spec import BotSpec, Config
@@ -32,12 +35,18 @@ class RefusedChannel(FakeChannel):
         await self.left.wait()
 
 
+@pytest.fixture(autouse=True)
+def short_proof(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bot_module, "PROOF", 0.005)
+
+
 class Office:
     """A bot whose neighbours are made as its specs ask."""
 
     def __init__(self, *script: Step) -> None:
         self.script = script or (Started("t", "c"), TextDelta("Hello"), Finished())
         self.channels: list[FakeChannel] = []
+        self.make_channel_of: Callable[[], FakeChannel] = lambda: FakeChannel(now=NOW)
         self.apps: list[ScriptedApp] = []
         self.bot = Bot(
             SPEC,
@@ -50,7 +59,7 @@ class Office:
 
     def make_channel(self, spec: BotSpec) -> FakeChannel:
         wrong = spec.dingtalk_app_client_secret.startswith("wrong")
-        channel = RefusedChannel(now=NOW) if wrong else FakeChannel(now=NOW)
+        channel = RefusedChannel(now=NOW) if wrong else self.make_channel_of()
         self.channels.append(channel)
         return channel
 
@@ -402,3 +411,59 @@ def test_what_a_crash_left_at_another_app_is_taken_up_when_that_app_is_back() ->
     kinds = {card.frames[-1][0] for card in office.channels[1].cards.values()}
     assert kinds == {"finish", "fail"}
     assert [question.text for question in office.apps[0].questions] == ["question", "question"]
+
+
+class FlightyChannel(FakeChannel):
+    """A suspended app: each connection is accepted and closed at once."""
+
+    async def run(
+        self,
+        on_message: Callable[[Message], Awaitable[None]],
+        on_state: Callable[[StateChange], None],
+    ) -> None:
+        del on_message
+        while not self.left.is_set():
+            on_state(StateChange("connected"))
+            on_state(StateChange("retrying", "DingTalk closed the connection (code 1000)"))
+            self.connections += 1
+            await asyncio.sleep(0.001)
+
+
+class PromptChannel(FakeChannel):
+    """Its first message comes with the connection."""
+
+    async def run(
+        self,
+        on_message: Callable[[Message], Awaitable[None]],
+        on_state: Callable[[StateChange], None],
+    ) -> None:
+        on_state(StateChange("connected"))
+        await on_message(message("prompt"))
+        await super().run(on_message, on_state)
+
+
+def test_a_connection_that_is_closed_at_once_replaces_none_that_works() -> None:
+    async def scenario(office: Office) -> None:
+        office.make_channel_of = lambda: FlightyChannel(now=NOW)
+        office.bot.take(OTHER_SECRET)
+        await office.until(lambda: office.channels[-1].connections > 30)
+        told = office.bot.snapshot()
+        assert (told.state, told.verdict) == ("connected", "running_old")
+        assert "code 1000" in told.last_error
+        await office.channels[0].say(message(1))
+        await office.until(lambda: ended(office, "msg-1/0"))
+        office.bot.take(SPEC)
+
+    run(scenario)
+
+
+def test_a_message_by_the_new_channel_is_answered_there_at_once() -> None:
+    async def scenario(office: Office) -> None:
+        office.make_channel_of = lambda: PromptChannel(now=NOW)
+        office.bot.take(OTHER_SECRET)
+        await office.generation(2)
+        cards = office.channels[1].cards
+        await office.until(lambda: "msg-prompt/0" in cards and cards["msg-prompt/0"].ended)
+        assert office.channels[0].cards == {}
+
+    run(scenario)

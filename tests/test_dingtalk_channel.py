@@ -3,6 +3,8 @@
 import asyncio
 import contextlib
 import logging
+import ssl
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field, replace
@@ -100,8 +102,10 @@ async def scene(
     switches: Switches | None = None,
     openapi: str = "",
     staff_id: str | None = "staff-ann",
+    wall: Callable[[], float] = time.time,
+    tls: ssl.SSLContext | None = None,
 ) -> AsyncIterator[Scene]:
-    sim = SimDingTalk(port=0, qps=sim_qps, switches=switches or Switches())
+    sim = SimDingTalk(port=0, qps=sim_qps, switches=switches or Switches(), tls=tls)
     await sim.start()
     sim.add_app(ID, SECRET)
     sim.add_template("own.schema")
@@ -118,6 +122,7 @@ async def scene(
         push=lambda corp: pushed.update([corp]),
         backoff=backoff or Backoff(0.005, 0.02),
         times=times,
+        wall=wall,
     )
     made = Scene(
         sim,

@@ -139,7 +139,7 @@ async def _gateway(answer: dict[str, object]) -> tuple[web.AppRunner, str]:
     [
         ({}, "without an endpoint"),
         ({"endpoint": "http://x", "ticket": "tick-et"}, "address or the proxy is not usable"),
-        ({"endpoint": "wss:// x", "ticket": "tick-et"}, "websocket"),
+        ({"endpoint": "wss:// x", "ticket": "tick-et"}, "DNS"),
         ({"endpoint": "ws://127.0.0.1:9/connect", "ticket": "tick-et"}, "cannot be reached"),
     ],
 )

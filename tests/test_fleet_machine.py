@@ -17,6 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from dod import fleet as fleet_module
 from dod.botthread import alive
+from dod.bridge import bot as bot_module
 from dod.bridge.bot import Bot
 from dod.config.spec import BotSpec, Config
 from dod.fleet import Fleet
@@ -127,6 +128,7 @@ class FleetMachine(RuleBasedStateMachine):
     @initialize()
     def begin(self) -> None:
         fleet_module.FIRST_RESTART, self.first_restart = 0.01, fleet_module.FIRST_RESTART
+        bot_module.PROOF, self.proof = 0.002, bot_module.PROOF
         self.world = World()
         self.fleet = Fleet(self.world.build)
         self.accepted: dict[str, BotSpec] = {}
@@ -144,7 +146,7 @@ class FleetMachine(RuleBasedStateMachine):
         assert asked == len(self.said)
         self.fleet.drain(time.monotonic() + 5)
         assert self.fleet.join(5) == []
-        fleet_module.FIRST_RESTART = self.first_restart
+        fleet_module.FIRST_RESTART, bot_module.PROOF = self.first_restart, self.proof
 
     # -- what people do
 
@@ -238,7 +240,8 @@ class FleetMachine(RuleBasedStateMachine):
             calm = all(bot.state in {"connected", "bad_credentials"} for bot in snapshots)
             idle = all(not bot.turns.in_flight and not bot.turns.waiting for bot in snapshots)
             right = all(self.arrived(spec) for spec in self.accepted.values())
-            return calm and idle and right and not self.fleet._leaving
+            alone = all(len(self.world.connected(each)) <= 1 for each in self.world.channels)
+            return calm and idle and right and alone and not self.fleet._leaving
 
         self.until(settled, "the fleet settles")
 

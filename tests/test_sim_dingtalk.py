@@ -931,6 +931,20 @@ def test_half_open_swallows_everything_and_answers_no_ping() -> None:
     run(scenario)
 
 
+def test_deaf_answers_pings_and_delivers_nothing() -> None:
+    async def scenario(bot: Bot) -> None:
+        link = await bot.link()
+        await bot.sim.deafen(APP)
+        assert bot.sim.live_connections(APP) == 0
+        message = await bot.sim.say(APP, bot.sim.single(APP, ann(bot)), ann(bot), "hi")
+        assert len(message.pushes) == 1
+        await (await link.ping())
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(link.recv(), 0.02)
+
+    run(scenario)
+
+
 def test_disconnect_stops_pushes_and_drops_after_its_grace() -> None:
     async def scenario(bot: Bot) -> None:
         link = await bot.link()
@@ -1107,7 +1121,7 @@ def test_changes_are_told_and_waited_for() -> None:
         await bot.card()
         forget()
         await bot.stream("x", "g1")
-        assert [event.kind for event in told] == ["message", "card", "card", "call"]
+        assert [event.kind for event in told] == ["message", "arrival", "card", "card", "call"]
         assert isinstance(told[0].subject, SimMessage)
         with pytest.raises(TimeoutError, match="not within"):
             await bot.sim.wait(lambda: bot.sim.replies, 0.01)

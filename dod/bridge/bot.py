@@ -1,6 +1,7 @@
 """One bot: its channel, its app, and how both are changed without losing a message.
 
-Thread: one loop, its own. It knows no threads and no libraries, only the ports.
+Thread: one loop, its own. It knows no threads and no libraries, only the ports. Longer than a
+module should be: which line serves, leaves or waits is decided in one place.
 """
 
 import asyncio
@@ -8,9 +9,11 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
+from dod.bridge import orphans
 from dod.bridge.claims import Claim, Claims
+from dod.bridge.line import Line
 from dod.bridge.reception import Meter, Reception
 from dod.bridge.serving import Serving
 from dod.config.spec import BotSpec, Config
@@ -22,19 +25,7 @@ log = logging.getLogger(__name__)
 
 CLOSING = 2.5  # seconds before the deadline: Dify is told to stop and cards are closed
 LOADING = 10.0  # seconds to wait for a slow store at start
-
-
-@dataclass(eq=False, slots=True)
-class Line:
-    """A channel with the spec it was opened for; ``error`` says why it does not connect."""
-
-    spec: BotSpec
-    channel: Channel
-    connected: asyncio.Event = field(default_factory=asyncio.Event)
-    running: asyncio.Task[None] | None = None
-    leaving: asyncio.Task[None] | None = None
-    serving: Serving | None = None  # the last one that used this channel
-    error: str = ""
+PROOF = 0.25  # seconds that a new connection must last before the old one leaves for it
 
 
 class Bot:
@@ -62,6 +53,7 @@ class Bot:
         self._make_channel = make_channel
         self._make_app = make_app
         self._meter = meter
+        self._config = config
         self._line = Line(spec, make_channel(spec))
         self._next_line: Line | None = None
         self._serving = Serving(spec, make_app(spec), self._line.channel)
@@ -79,6 +71,7 @@ class Bot:
         self._error = ""
         self._generation = 1
         self._loading: asyncio.Task[None] | None = None
+        self._orphans: asyncio.Task[None] | None = None
         self._opened = 0  # websockets of lines that have left
 
     @property
@@ -103,8 +96,23 @@ class Bot:
         try:
             await self._meter.load()
             self._reception.resume(await self._claims_of(line).load(), self._connected)
+            self._orphans = asyncio.create_task(self._settle_orphans(), name="orphans")
         except Exception:  # the rim of what is on disk: it must not keep new people from asking
             log.exception("bot=%s what was left on disk cannot be read", self.spec.name)
+
+    async def _settle_orphans(self) -> None:
+        await self._connected.wait()  # only then DingTalk's clock is known
+        try:
+            await orphans.settle(
+                self.spec.name,
+                self._store,
+                self._line.channel,
+                self._config(),
+                mine=self._claims,
+                alive=self._alive,
+            )
+        except Exception:  # as above
+            log.exception("bot=%s what other apps left cannot be settled", self.spec.name)
 
     def take(self, spec: BotSpec) -> None:
         """Serve by ``spec`` from the next message on; new credentials once they are connected."""
@@ -136,11 +144,13 @@ class Bot:
         if not patient:
             self._reception.give_up_waiting()
         await self._reception.until_idle(deadline - CLOSING - loop.time())
-        self._line.channel.hurry()
+        for serving in self._servings:  # also of channels that only old turns use
+            serving.channel.hurry()
         self._reception.give_up()
         await self._reception.until_idle(deadline - loop.time())
-        if self._loading is not None:
-            self._loading.cancel()
+        for task in (self._loading, self._orphans):
+            if task is not None:
+                task.cancel()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(0.5):
                 await self._meter.flush()
@@ -148,7 +158,7 @@ class Bot:
     async def aclose(self) -> None:
         """End everything at once, close everything. Idempotent."""
         await self._reception.halt()
-        for task in self._retiring:
+        for task in (*self._retiring, *filter(None, (self._loading, self._orphans))):
             task.cancel()
         for line in (self._line, self._next_line):
             if line is not None:
@@ -169,6 +179,7 @@ class Bot:
         client_id = line.spec.dingtalk_app_client_id
 
         async def receive(message: Message) -> None:
+            self._believe(line)  # a message is the best proof
             # Who came by the old channel is answered there, also while it leaves.
             serving = line.serving or self._serving
             await self._reception.receive(message, client_id, claims, serving)
@@ -201,17 +212,32 @@ class Bot:
         await line.channel.aclose()
 
     def _on_state(self, line: Line, change: StateChange) -> None:
-        line.error = change.error
+        line.change = change
         if change.state == "connected":
             line.connected.set()
+            if line is self._line:
+                self._connected.set()
+            elif self._line.change.state == "connected":
+                # A suspended app's connection is accepted and closed at once (dingtalk-protocol
+                # §10.3): it must not replace one that works.
+                asyncio.get_running_loop().call_later(PROOF, self._believe, line)
+            else:
+                self._believe(line)
+        self._show(line)
+
+    def _believe(self, line: Line) -> None:
+        """The next line is connected, and has lasted or delivered: it serves from here on."""
+        if line is self._next_line and line.change.state == "connected":
+            self._next_line = None
+            self._swap(line)
             self._connected.set()
-            if line is self._next_line:
-                self._next_line = None
-                self._swap(line)
+            self._show(line)
+
+    def _show(self, line: Line) -> None:
         if line is self._line:
-            self._error = change.error
+            self._error = line.error
             if self._state != "draining":
-                self._change(change.state)
+                self._change(line.change.state)
 
     def _on_end(self, line: Line, task: asyncio.Task[None]) -> None:
         """A line that ends by itself breaks the bot, which is then started again."""
@@ -221,7 +247,7 @@ class Bot:
                 self._broken = error or RuntimeError("the channel ended without being asked to")
             self._over.set()
         elif error is not None:
-            line.error = type(error).__name__
+            line.change = StateChange("retrying", type(error).__name__)
             log.error("bot=%s a channel broke", line.spec.name, exc_info=error)
 
     def _swap(self, line: Line) -> None:
@@ -262,7 +288,11 @@ class Bot:
         client_id = line.spec.dingtalk_app_client_id
         if client_id not in self._claims:
             self._claims[client_id] = Claims(
-                client_id, self._store, owner=self._owner, alive=self._alive
+                client_id,
+                self._store,
+                owner=self._owner,
+                alive=self._alive,
+                bot=lambda: self.spec.name,
             )
         return self._claims[client_id]
 
@@ -291,6 +321,7 @@ class Bot:
             last_error=f"new credentials do not connect, the old ones go on: {refused}"
             if refused
             else self._error,
+            connection=line.channel.connection,
         )
 
 

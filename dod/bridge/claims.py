@@ -3,7 +3,8 @@
 A claim passes ``taken`` → ``asked`` → ``finishing`` (on a card) or ``replying`` → ``done``; each
 state is written *before* its act, so that after a crash the next start knows what may have happened
 (design §5.2). Kept 24 h.
-A message's text and webhook are kept only until ``done``.
+A message's text and webhook are kept only until ``done``. What is not done never expires by the
+local clock, which a NAS may set right by a year between a crash and the next start.
 """
 
 import asyncio
@@ -20,6 +21,7 @@ log = logging.getLogger(__name__)
 
 ClaimState = Literal["taken", "asked", "finishing", "replying", "done"]
 KEEP = 24 * 3600.0  # seconds; DingTalk's latest redelivery seen is about a minute
+OPEN = 400 * KEEP  # seconds; what is not done is dropped by its age on DingTalk's clock
 CLAIM_WAIT = 0.8  # seconds; the ack is due after one
 STORE_WAIT = 5.0  # seconds; then the turn goes on without its promise on disk
 
@@ -27,8 +29,11 @@ STORE_WAIT = 5.0  # seconds; then the turn goes on without its promise on disk
 class Claim:
     """One message's record. Thread: the bot's loop."""
 
-    def __init__(self, client_id: str, message: Message, store: Store, owner: str = "") -> None:
+    def __init__(
+        self, client_id: str, message: Message, store: Store, owner: str = "", bot: str = ""
+    ) -> None:
         self.client_id = client_id
+        self.bot = bot  # its name when the message was taken
         self.owner = owner
         self.message = message
         self.state: ClaimState = "taken"
@@ -63,6 +68,7 @@ class Claim:
             "failed": self.failed,
             "taken_at": self.taken_at,
             "owner": self.owner,
+            "bot": self.bot,
         }
 
     @classmethod
@@ -76,6 +82,7 @@ class Claim:
         claim.filed = value.get("filed", 0)
         claim.guid = value["guid"]
         claim.owner = value.get("owner", "")
+        claim.bot = value.get("bot", "")
         claim.failed = value["failed"]
         claim.taken_at = value["taken_at"]
         return claim
@@ -85,7 +92,7 @@ class Claim:
 
         Waits at most CLAIM_WAIT: a slow disk must not delay the ack. ``fresh`` tells later.
         """
-        adding = self._store.add(self.key, self.to_json(), expire=KEEP)
+        adding = self._store.add(self.key, self.to_json(), expire=OPEN)
         self._adding = asyncio.create_task(adding, name=f"claim {self.message.id}")
         done, _ = await asyncio.wait({self._adding}, timeout=CLAIM_WAIT)
         if not done:
@@ -152,7 +159,8 @@ class Claim:
             self._saving = asyncio.create_task(self._save(), name=f"shown {self.message.id}")
 
     async def _save(self) -> None:
-        await self._store.put(self.key, self.to_json(), expire=KEEP)
+        keep = KEEP if self.state == "done" else OPEN
+        await self._store.put(self.key, self.to_json(), expire=keep)
 
     async def _write(self, state: ClaimState) -> None:
         self.state = state
@@ -172,12 +180,17 @@ class Claims:
         *,
         owner: str = "",
         alive: Callable[[str], bool] = lambda _owner: False,
+        bot: Callable[[], str] = str,
     ) -> None:
-        """``owner`` names who makes these promises; those of an ``alive`` one are no leftovers."""
+        """``owner`` names who makes these promises; those of an ``alive`` one are no leftovers.
+
+        ``bot``: the bot's name at the moment.
+        """
         self._client_id = client_id
         self._store = store
         self._owner = owner
         self._alive = alive
+        self._bot = bot
         self._seen: dict[str, float] = {}
 
     async def load(self) -> list[Claim]:
@@ -206,7 +219,7 @@ class Claims:
             log.info("msg=%s delivered again, ignored", message.id)
             return None
         self._see(message.id)
-        claim = Claim(self._client_id, message, self._store, self._owner)
+        claim = Claim(self._client_id, message, self._store, self._owner, self._bot())
         return claim if await claim.add() else None
 
     def _see(self, message_id: str) -> None:

@@ -3,7 +3,7 @@
 import logging
 import time
 
-from dod.bridge.claims import Claim
+from dod.bridge.claims import KEEP, Claim
 from dod.bridge.endings import card_writer, finish
 from dod.bridge.markdown import joined
 from dod.bridge.replies import reply
@@ -16,11 +16,16 @@ log = logging.getLogger(__name__)
 YOUNG = 300.0  # seconds; an older unanswered message is not answered out of the blue
 
 
-def young(claim: Claim, now: float) -> bool:
-    """Whether a ``taken`` message may still be answered. ``now``: DingTalk's clock."""
+def age(claim: Claim, now: float) -> float:
+    """Seconds since it was said. ``now``: DingTalk's clock; the local one is the last resort."""
     if claim.message.created_at:
-        return now - claim.message.created_at < YOUNG
-    return time.time() - claim.taken_at < YOUNG
+        return now - claim.message.created_at
+    return time.time() - claim.taken_at
+
+
+def young(claim: Claim, now: float) -> bool:
+    """Whether a ``taken`` message may still be answered."""
+    return age(claim, now) < YOUNG
 
 
 async def close(claim: Claim, serving: Serving, tongue: Tongue) -> bool:
@@ -28,6 +33,9 @@ async def close(claim: Claim, serving: Serving, tongue: Tongue) -> bool:
 
     False if its card still has to be ended.
     """
+    if age(claim, serving.channel.now()) > KEEP:
+        await _close_quietly(claim, serving, tongue)
+        return True
     log.info(
         "bot=%s leftover state=%s cards=%d is closed", serving.spec.name, claim.state, claim.cards
     )
@@ -50,6 +58,25 @@ async def close(claim: Claim, serving: Serving, tongue: Tongue) -> bool:
     writer = card_writer(claim, serving, "final", tongue=tongue)
     writer.resume(claim.cards - 1, claim.ends)
     return await finish(claim, writer, serving, tongue)
+
+
+async def _close_quietly(claim: Claim, serving: Serving, tongue: Tongue) -> None:
+    """After a day nobody waits for a message any more; a card shall not spin even so."""
+    log.warning("bot=%s msg=%s left over a day ago", serving.spec.name, claim.message.id)
+    if claim.cards:
+        claim.style = claim.style or serving.spec.card_style
+        writer = card_writer(claim, serving, "final", tongue=tongue)
+        writer.resume(claim.cards - 1, claim.ends)
+        guid = digest(claim.client_id, claim.message.id, "late")
+        await writer.close(_interrupted("", tongue), guid, failed=True)
+    await claim.done()
+
+
+def left_to_say(claim: Claim, tongue: Tongue) -> str:
+    """The whole answer if there is one, else what there is of it and a sentence."""
+    if claim.state == "replying":  # nobody knows whether it was sent
+        return say("unconfirmed", tongue)
+    return claim.text if claim.state == "finishing" else _interrupted(claim.text, tongue)
 
 
 def _interrupted(text: str, tongue: Tongue) -> str:

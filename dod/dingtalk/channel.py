@@ -1,5 +1,6 @@
 """The DingTalk side of one bot, as the bridge sees it."""
 
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 
@@ -12,7 +13,7 @@ from dod.dingtalk.files import Files
 from dod.dingtalk.stream import Stream
 from dod.dingtalk.times import EAGER, USUAL, Backoff, Times
 from dod.messages import Attachment, CardStyle, Message
-from dod.ports import Card, Channel, Download, MediaKind, StateChange
+from dod.ports import Card, Channel, Connection, Download, MediaKind, StateChange
 
 
 class DingTalkChannel:
@@ -22,7 +23,7 @@ class DingTalkChannel:
     calls per second and API, asked each time, 0 = no limit.
     ``spend`` and ``push`` hear the corp id of each counted OpenAPI call, and of each message that
     came or went by stream or webhook, ``exhausted`` that of an organisation without quota left;
-    all on the bot's loop. ``name`` is for the log.
+    all on the bot's loop. ``name`` is for the log, ``wall`` the local clock.
     """
 
     def __init__(
@@ -39,6 +40,7 @@ class DingTalkChannel:
         backoff: Backoff = EAGER,
         times: Times = USUAL,
         name: str = "",
+        wall: Callable[[], float] = time.time,
     ) -> None:
         self._push = push
         self._texts = CardTexts()
@@ -52,7 +54,9 @@ class DingTalkChannel:
             times=times,
         )
         self._files = Files(self._api, oapi)
-        self._stream = Stream(self._api, name=name or client_id[:8], push=push, backoff=backoff)
+        self._stream = Stream(
+            self._api, name=name or client_id[:8], push=push, backoff=backoff, wall=wall
+        )
 
     async def run(
         self,
@@ -99,6 +103,10 @@ class DingTalkChannel:
     @property
     def connections(self) -> int:
         return self._stream.opened
+
+    @property
+    def connection(self) -> Connection | None:
+        return self._stream.connection
 
     async def aclose(self) -> None:
         await self._stream.aclose()

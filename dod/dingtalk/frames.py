@@ -26,7 +26,8 @@ CALLBACK: str = CallbackMessage.TYPE
 
 PING = "ping"
 DISCONNECT: str = SystemMessage.TOPIC_DISCONNECT
-CALM = frozenset({"KEEPALIVE", "CONNECTED", "REGISTERED"})  # want no answer (§2.1)
+KEEPALIVE = "KEEPALIVE"
+CALM = frozenset({KEEPALIVE, "CONNECTED", "REGISTERED"})  # want no answer (§2.1)
 BOT_MESSAGE: str = ChatbotMessage.TOPIC
 CARD_CALLBACK: str = Card_Callback_Router_Topic
 
@@ -43,6 +44,11 @@ class Frame:
     message_id: str
     time: float
     data: dict[str, Any] = field(repr=False)
+
+    @property
+    def beats(self) -> bool:
+        """Sent for no other reason than that the connection lives (§2.1)."""
+        return self.kind == SYSTEM and self.topic in {PING, KEEPALIVE}
 
 
 def read(raw: str | bytes) -> Frame:

@@ -5,22 +5,27 @@ password while it lasts, so it never leaves this module.
 """
 
 import asyncio
+import contextlib
 import logging
+import time
 import urllib.parse
+from collections.abc import Iterator
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import (
     ConnectionClosed,
     InvalidHandshake,
     InvalidProxy,
+    InvalidProxyStatus,
     InvalidStatus,
     InvalidURI,
 )
 
 import dod
 from dod import http
-from dod.dingtalk import frames
+from dod.dingtalk import frames, refusals
 from dod.dingtalk.api import Api
+from dod.dingtalk.liveness import Life
 from dod.errors import AppNotReady, DingTalkBusy, DingTalkError
 
 # websockets logs whole frames and the ticket at debug; its own logger would follow the root's.
@@ -40,15 +45,37 @@ class Link:
 
     def __init__(self, socket: ClientConnection) -> None:
         self.socket = socket
-        self.opened_at = asyncio.get_running_loop().time()
+        self.life = Life(opened_at=time.monotonic())
         self.over = asyncio.Event()
         self.told_to_go = False  # by a ``disconnect`` frame; it may still be read
-        self.ending = "The connection to DingTalk broke off"
+        self.ending = ""  # why it ended
+        self._owed = 0  # acknowledgements
+        self._sent = asyncio.Event()
 
     @property
     def age(self) -> float:
         """Seconds since it was opened."""
-        return asyncio.get_running_loop().time() - self.opened_at
+        return time.monotonic() - self.life.opened_at
+
+    def hear(self, *, beat: bool, message: bool) -> None:
+        """A frame has come."""
+        self.life.hear(time.monotonic(), beat=beat, message=message)
+
+    @contextlib.contextmanager
+    def owing(self) -> Iterator[None]:
+        """An acknowledgement is under way."""
+        self._owed += 1
+        self._sent.clear()
+        try:
+            yield
+        finally:
+            self._owed -= 1
+            self._sent.set()
+
+    async def all_sent(self) -> None:
+        """Wait until no acknowledgement is under way."""
+        while self._owed:
+            await self._sent.wait()
 
     async def send(self, text: str, *, within: float) -> bool:
         """Send a text frame; False if this link could not take it within so many seconds."""
@@ -113,12 +140,16 @@ async def _connect(api: Api, endpoint: str, ticket: str) -> ClientConnection:
         raise DingTalkBusy(
             f"DingTalk refused the websocket (HTTP {status})", status=status
         ) from exc
+    except InvalidProxyStatus as exc:
+        status = exc.response.status_code
+        raise DingTalkBusy(
+            f"The proxy refuses the way to DingTalk's websocket (HTTP {status})", status=status
+        ) from exc
     except TimeoutError as exc:
         raise DingTalkBusy("DingTalk's websocket did not open in time") from exc
     except (OSError, EOFError, InvalidHandshake) as exc:
-        raise DingTalkBusy(
-            f"DingTalk's websocket cannot be reached from here ({type(exc).__name__})"
-        ) from exc
+        sentence = refusals.cause(exc) or "DingTalk's websocket cannot be reached from here"
+        raise DingTalkBusy(f"{sentence} ({type(exc).__name__})") from exc
     except (InvalidURI, InvalidProxy, ValueError, ImportError) as exc:
         # From None: the texts of these hold the address, and with it the ticket.
         raise DingTalkBusy(

@@ -6,6 +6,9 @@ share the status, so the ``code`` decides (dingtalk-protocol §8).
 
 import json
 import socket
+import ssl
+import time
+import urllib.request
 from typing import Any
 
 import httpx
@@ -34,6 +37,9 @@ _NEVER_SENT = (
     httpx.UnsupportedProtocol,
     httpx.InvalidURL,
 )
+
+# OpenSSL's X509_V_ERR_CERT_NOT_YET_VALID and X509_V_ERR_CERT_HAS_EXPIRED.
+_NOT_NOW = frozenset({9, 10})
 
 # Parts of ``code``, lower case (dingtalk-protocol §4, §5, §6, §8). The first that fits decides.
 _BY_CODE: tuple[tuple[str, type[DingTalkError]], ...] = (
@@ -96,10 +102,12 @@ def unreachable(exc: Exception) -> DingTalkBusy:
         sentence = "No connection to DingTalk came about in time"
     elif isinstance(exc, httpx.TimeoutException | TimeoutError):
         sentence = "DingTalk did not answer in time"
-    elif _is_dns(exc):
-        sentence = "DingTalk's host name cannot be resolved (DNS)"
-    elif isinstance(exc, httpx.ConnectError | httpx.ProxyError):
-        sentence = "DingTalk cannot be reached from here"
+    elif known := cause(exc):
+        sentence = known
+    elif isinstance(exc, httpx.ProxyError):
+        sentence = "The proxy refuses the way to DingTalk"
+    elif isinstance(exc, httpx.ConnectError):
+        sentence = f"DingTalk cannot be reached from here{_proxied()}"
     else:
         sentence = "The connection to DingTalk broke off"
     return DingTalkBusy(f"{sentence} ({type(exc).__name__})")
@@ -118,12 +126,33 @@ def surely_not_done(error: DingTalkError) -> bool:
     return error.code in {"system.busy", "-1"} or error.status in {502, 503}
 
 
-def _is_dns(exc: BaseException | None) -> bool:
+def cause(exc: BaseException | None) -> str:
+    """What a person can mend of a failed connection, as a sentence; "" if nothing is known."""
     while exc is not None:
         if isinstance(exc, socket.gaierror):
-            return True
+            return f"DingTalk's host name cannot be resolved (DNS){_proxied()}"
+        if isinstance(exc, ssl.SSLCertVerificationError):
+            return _certificate(exc)
+        if isinstance(exc, OSError) and (proxied := _proxied()):
+            return f"DingTalk cannot be reached from here{proxied}"
         exc = exc.__cause__ or exc.__context__
-    return False
+    return ""
+
+
+def _certificate(exc: ssl.SSLCertVerificationError) -> str:
+    if exc.verify_code in _NOT_NOW:
+        today = time.strftime("%Y-%m-%d")
+        return f"DingTalk's certificate is not valid today, which is {today} by this host's clock"
+    return (
+        "DingTalk's certificate is not trusted here: where an office's firewall replaces it, "
+        f"SSL_CERT_FILE must name the office's own CA ({exc.verify_message})"
+    )
+
+
+def _proxied() -> str:
+    """Where to look, too, if a proxy may stand in between."""
+    names = [name for name in ("https", "http", "all") if name in urllib.request.getproxies()]
+    return f"; the way goes through the proxy of {names[0].upper()}_PROXY" if names else ""
 
 
 def _no_json(status: int) -> DingTalkError:

@@ -36,6 +36,9 @@ class Times:
     10 s (dingtalk-protocol §2.1). ``settled``: a connection that lived so long resets the back-off.
     ``ping``/``pong``: a link that answers no ping for ``pong`` is dead. ``handshake``: for the
     gateway's answer and for the websocket, each. ``answer``: silence after which a call is lost.
+    ``look``: how often a link is doubted (see ``liveness``): ``slept`` by a sleeping host,
+    ``missed`` (at least) without its KEEPALIVE, ``silent`` without any frame, ``unproven`` without
+    a message, ``renew``: its age, if ``quiet`` for so long; ``put_off``: after a refusal.
     ``window``, ``in_flight``, ``pause``: see ``Bucket``. ``patience``: for so long a throttled
     creation or ending of a card is repeated. ``again``: before the one repetition of a lost call.
     """
@@ -44,6 +47,14 @@ class Times:
     leave: float = 3.0
     overlap: float = 10.0
     settled: float = 30.0
+    look: float = 5.0
+    slept: float = 15.0
+    missed: float = 75.0
+    unproven: float = 1800.0
+    silent: float = 600.0
+    renew: float = 14_400.0
+    quiet: float = 60.0
+    put_off: Backoff = CALM
     ping: float = 20.0
     pong: float = 20.0
     handshake: float = 10.0

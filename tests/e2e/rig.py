@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -67,6 +68,7 @@ class Rig:
         kinds: dict[str, str] | None = None,
         switches: Switches | None = None,
         launcher: Sequence[str] = (),
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         """``launcher``: words before the command, e.g. ``NO_INOTIFY``."""
         self.folder = folder
@@ -78,13 +80,16 @@ class Rig:
         self._kinds = kinds or {}
         self._switches = switches
         self._launcher = launcher
+        self._tls = tls
         self._background = Background()
         self._process: subprocess.Popen[bytes] | None = None
         self.log = folder / "dod.log"
 
     def __enter__(self) -> Self:
         self._background.__enter__()
-        self.dingtalk = self._background.start(SimDingTalk(qps=self._qps, switches=self._switches))
+        self.dingtalk = self._background.start(
+            SimDingTalk(qps=self._qps, switches=self._switches, tls=self._tls)
+        )
         self.dify = self._background.start(SimDify())
         self.dingtalk.add_template(TEMPLATE)
         for entry in self.bots:
@@ -132,7 +137,9 @@ class Rig:
         """Write these bots, by default those of the start, under the same top level."""
         self.write({**self._top, "bots": list(bots or self.bots)})
 
-    def start(self, *, wait: bool = True) -> None:
+    def start(self, *, wait: bool = True, env: dict[str, str] | None = None) -> None:
+        """``env``: from this start on, beside that of the rig."""
+        self._env = {**self._env, **(env or {})}
         environment = {
             **{key: value for key, value in os.environ.items() if "proxy" not in key.lower()},
             "DOD_CONFIG_DIR": str(self.config),

@@ -189,14 +189,14 @@ def test_nothing_secret_is_printed_or_told(tmp_path: Path) -> None:
     assert "sendBySession?session=" not in printed.replace("session=••", "")
 
 
-def test_redelivery_after_4_and_60_seconds_is_answered_once(tmp_path: Path) -> None:
+def test_redelivery_after_4_16_and_60_seconds_is_answered_once(tmp_path: Path) -> None:
     with Rig(tmp_path, [bot("it")]) as rig:
-        rig.dingtalk.apps["ding-it"].faults.redeliver_after = (4.0, 60.0)
+        rig.dingtalk.apps["ding-it"].faults.redeliver_after = (4.0, 16.0, 60.0)
         ann = rig.person()
         chat = rig.single(ann)
         message = rig.say(chat, ann, "only once, please")
         rig.answer(chat)
-        rig.until(lambda: len(message.acks) == 3, "acknowledged three times", seconds=90)
+        rig.until(lambda: len(message.acks) == 4, "acknowledged four times", seconds=90)
         assert len(rig.cards(chat)) == 1
         assert rig.replies(chat) == []
         assert len(rig.dify.requests) == 1

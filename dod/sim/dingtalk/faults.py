@@ -106,13 +106,15 @@ class Faults:
 
     ``latency``: seconds before an API does its work and answers, or (least, most); ``"*"`` is for
     all APIs. ``plan``: what happens to the next calls of an API, in order; fill it with ``next``.
-    ``redeliver_after``: each message is pushed again after these seconds although it was acked.
+    ``redeliver_after``: each message is pushed again after these seconds although it was acked;
+    ``haste`` lets them pass so many times faster.
     """
 
     latency: dict[str, float | tuple[float, float]] = field(default_factory=dict)
     plan: dict[str, deque[Mishap | Refusal]] = field(default_factory=dict)
     gateway: GatewayFault = ""
     redeliver_after: tuple[float, ...] = ()
+    haste: float = 1.0
     missing_scopes: set[str] = field(default_factory=set)
     quota_used_up: bool = False
     address_refused: bool = False  # IpNotInWhiteList

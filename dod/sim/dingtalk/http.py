@@ -19,7 +19,7 @@ from dod.sim.dingtalk.faults import Api, Faults, Json, Mishap, Refusal, Switches
 from dod.sim.dingtalk.gate import OLD_ERRCODES, Gate
 from dod.sim.dingtalk.robot import OldRefusal, Robot
 from dod.sim.dingtalk.stream import Stream
-from dod.sim.dingtalk.world import SimApp
+from dod.sim.dingtalk.world import SimApp, SimEvent
 
 _Answer = Callable[[SimApp, Json], Json]
 _TOKEN_HEADER = "x-acs-dingtalk-access-token"  # noqa: S105  a header's name
@@ -236,6 +236,7 @@ class Http:
 
     async def _mishap(self, app: SimApp | None, api: Api) -> Mishap | None:
         """Spend the API's latency; then what is planned for this call."""
+        self.gate.world.tell(SimEvent("arrival", (app.client_id if app else "", api)))
         if seconds := self.gate.delay(app, api):
             await asyncio.sleep(seconds)
         return self.gate.mishap(app, api)

@@ -28,7 +28,10 @@ _KINDS = {"EVENT", "CALLBACK", "SYSTEM"}
 
 @dataclass(eq=False)
 class SimConnection:
-    """One websocket. ``leaving``: a ``disconnect`` frame was sent; nothing is pushed any more."""
+    """One websocket. ``leaving``: a ``disconnect`` frame was sent; nothing is pushed any more.
+
+    ``deaf``: it answers pings of the websocket, and nothing else goes either way (§2.2).
+    """
 
     id: str
     app: SimApp
@@ -39,13 +42,14 @@ class SimConnection:
     heard_at: float = field(default_factory=time.monotonic)
     leaving: bool = False
     half_open: bool = False
+    deaf: bool = False
     closed: bool = False
     frames: dict[str, str] = field(default_factory=dict)  # messageId → opaque of a ping, or ""
     pongs: int = 0
 
     async def send(self, text: str) -> None:
-        """Send a text frame; a dead or half-open link swallows it."""
-        if self.half_open or self.closed:
+        """Send a text frame; a dead, deaf or half-open link swallows it."""
+        if self.half_open or self.deaf or self.closed:
             return
         with contextlib.suppress(ConnectionError):
             await self.ws.send_str(text)
@@ -173,8 +177,9 @@ class Stream:
         if self.switches.ack_deadline:
             self.spawn(self._insist(message))
         if not again:
-            for seconds in (*message.app.faults.redeliver_after, *self.faults.redeliver_after):
-                self.spawn(self._repeat(message, seconds))
+            for faults in (message.app.faults, self.faults):
+                for seconds in faults.redeliver_after:
+                    self.spawn(self._repeat(message, seconds / faults.haste))
 
     async def _insist(self, message: SimMessage) -> None:
         await asyncio.sleep(self.switches.ack_deadline)
@@ -196,9 +201,10 @@ class Stream:
         open_ = [
             one
             for one in self.live.get(app.client_id, ())
-            if topic in one.topics and not one.leaving and not one.closed
+            if topic in one.topics and not (one.leaving or one.closed or one.ws.closed)
         ]
-        alive = open_ if self.switches.push_to_half_open else [c for c in open_ if not c.half_open]
+        well = [one for one in open_ if not one.half_open and not one.deaf]
+        alive = open_ if self.switches.push_to_half_open else well
         return random.choice(alive or open_) if open_ else None  # noqa: S311  no cryptography
 
     def _frame(self, connection: SimConnection, topic: str, frame_id: str, body: Json) -> str:

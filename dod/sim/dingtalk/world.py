@@ -226,12 +226,21 @@ class SimEvent(NamedTuple):
     """Something changed. ``kind`` tells what ``subject`` is.
 
     message, push, ack: SimMessage. press: SimPress. card: SimCard. reply: SimReply. connection:
-    SimConnection, opened, closed or heard of. call: (client id, API, "" or the refusal's code).
-    complaint: a sentence.
+    SimConnection, opened, closed or heard of. arrival: (client id, API) before anything is done.
+    call: (client id, API, "" or the refusal's code), done but not answered. complaint: a sentence.
     """
 
     kind: Literal[
-        "message", "push", "ack", "press", "card", "reply", "connection", "call", "complaint"
+        "message",
+        "push",
+        "ack",
+        "press",
+        "card",
+        "reply",
+        "connection",
+        "arrival",
+        "call",
+        "complaint",
     ]
     subject: Any
 

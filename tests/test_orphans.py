@@ -1,0 +1,182 @@
+"""What a crash left of apps that no bot has any more."""
+
+import asyncio
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from dod.bridge.claims import KEEP, Claim
+from dod.config.spec import Config
+from dod.messages import Message
+from dod.store.disk import DiskStore
+from dod.texts import say
+from tests.fakes import MemoryStore
+from tests.scene import NOW, SPEC, Scene, message, play
+
+HR = replace(SPEC, name="hr", dingtalk_app_client_id="ding-hr")
+LOST = "⚠️ " + say("restarted", "en")
+
+
+def left(
+    message: Message = message(1),  # noqa: B008  (frozen)
+    *,
+    bot: str = "it",
+    cards: int = 1,
+    text: str = "Half",
+    client_id: str = "ding-old",
+    owner: str = "",
+) -> MemoryStore:
+    """A store after a crash in mid-answer."""
+
+    async def crash() -> MemoryStore:
+        store = MemoryStore()
+        claim = Claim(client_id, message, store, owner, bot)
+        await claim.add()
+        claim.style = SPEC.card_style
+        claim.text = text
+        await claim.asked(cards=cards)
+        return store
+
+    return asyncio.run(crash())
+
+
+def state(store: MemoryStore, client_id: str = "ding-old") -> str:
+    record = asyncio.run(store.get(f"claim/{client_id}/msg-1"))
+    return str(record["state"]) if record else ""
+
+
+def test_a_card_of_the_former_app_is_made_up_for_by_the_webhook(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    scene = play(Scene(store=left()))
+    ((name, text),) = scene.channel.replies
+    assert name == "msg-1"
+    assert text.startswith("Half")
+    assert say("restarted", "en") in text
+    assert scene.channel.cards == {}
+    assert scene.app.questions == []
+    assert "client id ding-old, which no bot has any more" in caplog.text
+    assert state(scene.store) == "finishing", "should the app come back, its card says so"
+
+
+def test_it_is_said_once_however_often_dod_starts() -> None:
+    store = left()
+    assert len(play(Scene(store=store)).channel.replies) == 1
+    assert play(Scene(store=store)).channel.replies == []
+
+
+def test_the_app_that_comes_back_ends_its_card() -> None:
+    store = left()
+    play(Scene(store=store))
+    back = replace(SPEC, dingtalk_app_client_id="ding-old")
+    scene = play(Scene(store=store, spec=back))
+    assert scene.card(1).frames == [("finish", say("answered_below", "en"))]
+    assert scene.channel.replies == []
+    assert state(store) == "done"
+
+
+def test_a_message_without_a_card_is_said_to_be_lost_and_done() -> None:
+    store = left(cards=0, text="")
+    assert play(Scene(store=store)).channel.replies == [("msg-1", LOST)]
+    assert state(store) == "done"
+
+
+def test_a_whole_answer_is_sent_whole() -> None:
+    async def finish(store: MemoryStore) -> None:
+        record = await store.get("claim/ding-old/msg-1")
+        assert record is not None
+        claim = Claim.from_json("ding-old", record, store)
+        await claim.finishing("All of it", "g", failed=False)
+
+    store = left()
+    asyncio.run(finish(store))
+    assert play(Scene(store=store)).channel.replies == [("msg-1", "All of it")]
+
+
+def test_without_a_living_webhook_the_log_alone_tells(caplog: pytest.LogCaptureFixture) -> None:
+    store = left(message(1, webhook_expires_at=NOW - 1))
+    assert play(Scene(store=store)).channel.replies == []
+    assert "cannot be ended" in caplog.text
+    assert state(store) == "asked"
+
+
+def test_after_a_day_it_is_dropped(caplog: pytest.LogCaptureFixture) -> None:
+    store = left(message(1, created_at=NOW - KEEP - 60))
+    assert play(Scene(store=store)).channel.replies == []
+    assert "dropped" in caplog.text
+    assert state(store) == "done"
+
+
+@pytest.mark.parametrize(
+    ("bots", "bot", "said"),
+    [
+        ((SPEC, HR), "it", 1),  # its own of old
+        ((HR, SPEC), "it", 1),
+        ((SPEC, HR), "hr", 0),  # the other looks after it
+        ((SPEC, HR), "gone", 1),  # nobody's: the first bot does
+        ((HR, SPEC), "gone", 0),
+        ((SPEC, replace(HR, dingtalk_app_client_id="ding-old")), "it", 0),  # the app moved
+    ],
+)
+def test_one_bot_looks_after_each(bots: tuple[object, ...], bot: str, said: int) -> None:
+    config = Config(bots=bots)  # type: ignore[arg-type]
+    scene = play(Scene(store=left(bot=bot), config=config))
+    assert len(scene.channel.replies) == said
+
+
+def test_what_a_living_thread_answers_is_no_orphan() -> None:
+    async def act() -> Scene:
+        scene = Scene(store=store)
+        scene.bot._alive = {"running"}.__contains__
+        async with scene.running():
+            pass
+        return scene
+
+    store = left(owner="running")
+    assert asyncio.run(act()).channel.replies == []
+
+
+def test_an_unreadable_orphan_hurts_nobody(caplog: pytest.LogCaptureFixture) -> None:
+    store = left()
+    asyncio.run(store.put("claim/ding-old/msg-0", {"state": "asked", "bot": "it"}))
+    assert len(play(Scene(store=store)).channel.replies) == 1
+    assert "cannot be read" in caplog.text
+
+
+# -- of apps that the bot still has
+
+
+def test_a_card_left_over_a_day_ago_is_ended_without_a_message_out_of_the_blue() -> None:
+    store = left(message(1, created_at=NOW - KEEP - 60), client_id="ding-it")
+    scene = play(Scene(store=store))
+    assert scene.card(1).frames == [("fail", LOST)]
+    assert scene.channel.replies == []
+    assert state(store, "ding-it") == "done"
+
+
+def test_a_clock_set_right_by_a_year_forgets_no_open_card(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A NAS without a clock of its own: what it wrote last year is not over today."""
+    clock = time.time
+
+    async def crash(store: DiskStore) -> None:
+        claim = Claim("ding-it", message(1), store, "", "it")
+        await claim.add()
+        await claim.asked(cards=1)
+
+    async def found(store: DiskStore) -> int:
+        return len(await store.items("claim/ding-it/"))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(time, "time", lambda: clock() - 365 * 86400.0)
+        store = DiskStore.open(tmp_path / "store")
+        asyncio.run(crash(store))
+        store.close()
+    store = DiskStore.open(tmp_path / "store")
+    try:
+        assert asyncio.run(found(store)) == 1
+    finally:
+        store.close()
