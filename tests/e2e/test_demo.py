@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from dod.messages import CardStyle
 from dod.sim.background import Background
 from dod.sim.demo.chats import DemoChats
 from dod.sim.demo.command import demo as start
@@ -299,7 +300,7 @@ def test_only_the_page_itself_may_speak(tmp_path: Path) -> None:
         assert demo.call("POST", "/api/say", body, {"Origin": f"http://{host}"})[0] == 200
         status, page = demo.call("GET", "/")
         assert status == 200
-        assert not re.search(r"(src|href)=\"(?!data:,)", page)
+        assert not re.search(r"(src|href)=\"(?!data:)", page)
 
 
 def test_another_dify_takes_the_place_of_the_simulated_one(tmp_path: Path) -> None:
@@ -399,7 +400,10 @@ def test_who_is_addressed_in_a_group() -> None:
         sim = await SimDingTalk().start()
         try:
             chats = DemoChats(sim)
-            bots = [DemoBot(name, "id-" + name, "s", "chatbot", "k") for name in ("IT", "IT 支持")]
+            bots = [
+                DemoBot(name, "id-" + name, "s", "chatbot", "k", CardStyle("t.schema", "content"))
+                for name in ("IT", "IT 支持")
+            ]
             chats.apply(bots)
             group = next(one for one in sim.world.chats.values() if one.kind == "group")
             assert await chats.say(group.id, "tom", "@IT 支持 打印机") == ["IT 支持"]
