@@ -92,12 +92,12 @@ class Tab:
         await self.send("Page.navigate", url=address)
         await self.until("document.readyState === 'complete' && entries.size > 0")
 
-    async def resize(self, width: int, height: int) -> None:
+    async def resize(self, width: int, height: int, scale: float = 1) -> None:
         await self.send(
             "Emulation.setDeviceMetricsOverride",
             width=width,
             height=height,
-            deviceScaleFactor=1,
+            deviceScaleFactor=scale,
             mobile=width < 700,
         )
 
@@ -137,9 +137,9 @@ class Tab:
         if folder := os.environ.get("DOD_TEST_SCREENSHOTS"):
             (Path(folder) / f"{name}.png").write_bytes(await self.shot())
 
-    async def shot(self) -> bytes:
-        """What the page looks like now, as PNG."""
-        answer = await self.send("Page.captureScreenshot", format="png")
+    async def shot(self, **how: Any) -> bytes:
+        """What the page looks like now; ``how``: format and quality, else PNG."""
+        answer = await self.send("Page.captureScreenshot", **how)
         return base64.b64decode(answer["data"])
 
     async def close(self) -> None:

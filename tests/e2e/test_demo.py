@@ -380,6 +380,29 @@ def test_the_key_of_a_real_dify_is_passed_by_the_environment_only(tmp_path: Path
         assert [bot.api_key for bot in folder.bots(given)[0]] == keys
 
 
+def test_the_shown_file_has_its_secrets_hidden_and_its_problems_marked(tmp_path: Path) -> None:
+    folder = Folder(tmp_path)
+    assert folder.shown(folder.load({}))["lines"] == [""], "no file yet"
+    folder.make()
+    shown = folder.shown(folder.load({}))
+    assert shown["file"] == str(folder.file)
+    assert shown["marks"] == []
+    text = "\n".join(shown["lines"])
+    assert "name: 助手 Assistant" in text
+    for secret in ("demo-secret-assistant", "app-demo-assistant"):
+        assert secret in folder.file.read_text("utf-8")
+        assert secret not in text
+    wrong = folder.file.read_text("utf-8").replace(": workflow", ": work flow")
+    folder.file.write_text(wrong, "gb18030")
+    shown = folder.shown(folder.load({}))
+    assert "name: 制度问答 Handbook" in "\n".join(shown["lines"])
+    found = next(one for one in shown["marks"] if "work flow" in one["source"])
+    assert found["source"][found["caret"] :] == "work flow"
+    folder.file.unlink()
+    folder.file.mkdir()
+    assert folder.shown(folder.load({}))["lines"] == [""]
+
+
 def test_the_first_file_has_no_problem_at_all(tmp_path: Path) -> None:
     folder = Folder(tmp_path)
     assert folder.make()

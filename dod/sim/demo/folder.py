@@ -10,7 +10,7 @@ from dod.config.lastgood import LastGood
 from dod.config.load import Loaded, load
 from dod.config.masking import Mask
 from dod.config.schema import key_names
-from dod.config.source import Source, decode
+from dod.config.source import MAX_BYTES, Source, decode
 from dod.config.spec import BotSpec
 from dod.messages import CardStyle
 
@@ -48,7 +48,7 @@ bots:
     handler: DifyAiCardBotHandler
 """
 
-_MOST = 1 << 16  # bytes of the file that are shown
+_MOST = 1 << 16  # characters of the file that are shown
 
 # What the person's own shell says about a real dod must not reach the simulated world.
 _OURS = ("DOD_", "DINGTALK_", "DIFY_")
@@ -128,7 +128,8 @@ class Folder:
         leaves out; ``caret`` counts characters.
         """
         try:
-            text = decode(self.file.read_bytes()[:_MOST])[0]
+            with self.file.open("rb") as file:
+                text = decode(file.read(MAX_BYTES))[0][:_MOST]
         except OSError:  # missing, or a folder of that name: the verdict says so
             text = ""
         source = Source(self.file.name, text)

@@ -52,6 +52,7 @@ function showLab() {
 function showTold() {
   const { trouble, counts } = world;
   const name = trouble?.name || "";
+  if (!name) showTold.begun = "";
   const on = troubled();
   const seconds = on ? Math.ceil((trouble.until - Date.now()) / 1000) : 0;
   for (const one of byId("trouble").querySelectorAll(".mishap")) {
@@ -67,6 +68,11 @@ function showTold() {
     write(stop, say("stop"));
   }
   if (!name) { write(byId("told"), say("toldIntro")); return; }
+  // Read out once: the numbers and the seconds go on changing.
+  if (showTold.begun !== undefined && showTold.begun !== JSON.stringify(trouble.begun)) {
+    byId("announcer").textContent = `${nameOf(name)}. ${MISHAPS[name][tongue][1]}`;
+  }
+  showTold.begun = JSON.stringify(trouble.begun);
   const since = Object.fromEntries(Object.keys(counts || {}).map((key) => [key, (counts[key] || 0) - (trouble.begun[key] || 0)]));
   const shape = JSON.stringify([tongue, name, on, since]);
   if (showTold.shape !== shape) {
