@@ -156,8 +156,12 @@ def test_a_button_makes_trouble_and_says_what_came_of_it(tmp_path: Path) -> None
         await tab.until("byId('banner').innerText.includes('delivers thrice')")
         await tab.click("#banner button")
         await tab.until("byId('banner').hidden")
+        # What the server does not take is said.
+        await tab.value("windows[0].chat = 'nowhere', world.chats.push({id: 'nowhere'})")
+        await tab.value("SCENES.queue()")
+        await tab.until("byId('gone').innerText.includes('No such chat')")
 
-    drive(tmp_path, act)
+    drive(tmp_path, act, complaints=("/api/say",))
 
 
 @pytest.mark.timeout(240)

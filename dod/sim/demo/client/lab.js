@@ -1,26 +1,34 @@
 // Scenes and mishaps: a button each, what the bot does about it, and what was counted.
 const SCENES = {
-  together: () => windows.forEach((one, at) => one.ask(HINTS[[1, 3, 2][at]][tongue])),
-  queue: async () => { for (const at of [1, 3, 2]) await windows[front].ask(HINTS[at][tongue]); },
+  together: () => windows.forEach(async (one, at) => complain(await one.ask(HINTS[[1, 3, 2][at]][tongue]))),
+  queue: async () => { for (const at of [1, 3, 2]) complain(await windows[front].ask(HINTS[at][tongue])); },
 };
 // These are seen only on an answer that is being written.
 const AMIDST = new Set(["cut", "offline", "kill"]);
 const WRITING = 6000;   // milliseconds to wait for the first text
 
+let complaining = 0;
+function complain(wrong) {
+  if (!wrong) return;
+  clearTimeout(complaining);
+  byId("gone").hidden = false;
+  write(byId("gone"), wrong);
+  complaining = setTimeout(() => { byId("gone").hidden = source.readyState === EventSource.OPEN; }, 6000);
+}
 const nameOf = (name) => say("mishap", { what: MISHAPS[name][tongue][0], side: SIDES[world.trouble.offered.find((one) => one.name === name)?.side || "dod"][tongue] });
 const troubled = () => Boolean(world.trouble?.until) && world.trouble.until > Date.now();
 const writing = () => windows.slice(0, room()).some((one) => inChat(one.chat).some((item) => item.kind === "card" && item.state === "typing" && item.text.length > 20));
 
 async function press(name) {
-  if (troubled() && world.trouble.name === name) { await post("api/trouble", { name: "" }); return; }
+  if (troubled() && world.trouble.name === name) { complain(await post("api/trouble", { name: "" })); return; }
   const idle = ![...world.items.values()].some(active);
   if (idle && AMIDST.has(name)) {
-    windows[0].ask(HINTS[1][tongue]);
+    complain(await windows[0].ask(HINTS[1][tongue]));
     const deadline = Date.now() + WRITING;
     while (!writing() && Date.now() < deadline) await new Promise((done) => setTimeout(done, 50));
   }
-  await post("api/trouble", { name });
-  if (idle && !AMIDST.has(name)) windows[0].ask(HINTS[1][tongue]);
+  complain(await post("api/trouble", { name }));
+  if (idle && !AMIDST.has(name)) complain(await windows[0].ask(HINTS[1][tongue]));
 }
 
 function showLab() {
@@ -64,7 +72,7 @@ function showTold() {
   const left = name === "fails" ? say("untilNext") : say("left", { n: seconds });
   if (on) {
     write(banner.firstChild || banner.appendChild(element("span")), `${nameOf(name)} · ${left}`);
-    const stop = banner.querySelector("button") || banner.appendChild(button("", () => post("api/trouble", { name: "" })));
+    const stop = banner.querySelector("button") || banner.appendChild(button("", async () => complain(await post("api/trouble", { name: "" }))));
     write(stop, say("stop"));
   }
   if (!name) { write(byId("told"), say("toldIntro")); return; }

@@ -9,7 +9,10 @@ function showFlow() {
   if (showFlow.shape === shape) return;
   showFlow.shape = shape;
   const calls = counts?.calls || 0, asked = counts?.asked;
-  mark(byId("flow"), "aria-label", say("flow"));
+  const note = say(world.dify ? "noteDify" : "note");
+  mark(byId("flow"), "aria-label", note);
+  mark(byId("flow"), "title", note);
+  write(byId("note"), note);
   byId("flow").replaceChildren(
     node(say("dingtalk"), "simulated", ""), edge(say("calls", { n: calls }), side === "dingtalk" ? "bad" : ""),
     node("dod", "real", world.status?.ready ? "good" : "bad"),

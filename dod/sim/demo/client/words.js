@@ -6,7 +6,6 @@ const WORDS = {
   chats: ["会话", "Chats"], panel: ["试验台", "Lab"], panelShow: ["打开试验台", "Open the lab"], panelHide: ["收起试验台", "Close the lab"],
   whose: ["{name}的钉钉", "{name}'s DingTalk"], as: ["{name}在看", "seen by {name}"], window: ["{name}：{title}", "{name}: {title}"],
   simulated: ["模拟", "simulated"], real: ["真的", "real"], dingtalk: ["钉钉", "DingTalk"],
-  flow: ["钉钉是本机模拟的，中间的 dod 是真的", "DingTalk is simulated on this machine, the dod in the middle is real"],
   calls: ["{n} 次调用", "{n} calls", "1 call"], asked: ["{n} 次提问", "{n} questions", "1 question"],
   processing: ["处理中", "Processing"], typing: ["输入中", "Typing"], finished: ["已完成", "Finished"], failed: ["失败", "Failed"],
   previewProcessing: ["[处理中…]", "[processing…]"], previewTyping: ["[正在输入…]", "[typing…]"],
@@ -50,6 +49,8 @@ const WORDS = {
   down: ["dod run 没有应答", "dod run does not answer"],
   gone: ["与演示程序的连接断开了，正在重连…", "The connection to the demo is lost; trying again…"],
   notSent: ["没有发出去：", "Not sent: "],
+  note: ["钉钉和 Dify 都是本机模拟的，中间的 dod 是真的。", "DingTalk and Dify are simulated on this machine; the dod between them is real."],
+  noteDify: ["钉钉是本机模拟的；dod 和 Dify 是真的。", "DingTalk is simulated on this machine; dod and Dify are real."],
   keys: ["快捷键：Enter 发送，Shift+Enter 换行，Alt+1/2/3 换窗口，Alt+↑/↓ 换会话，Alt+0 试验台，Esc 返回", "Keys: Enter sends, Shift+Enter breaks the line, Alt+1/2/3 changes the window, Alt+↑/↓ the chat, Alt+0 the lab, Esc goes back"],
 };
 const STATES = {
