@@ -312,6 +312,14 @@ MARKDOWN = {
     '<th class="centre">a</th><th class="right">b</th></tr></thead><tbody><tr>'
     '<td class="centre"><code>x|y</code></td><td class="right"><strong>z</strong></td></tr>'
     '<tr><td class="centre">only</td><td class="right"></td></tr></tbody></table></div>',
+    # As dod writes it for a card: breaks, and tags that are to be read (docs/markdown.md).
+    "a<br>\nb<br />c<BR>d": "<p>a<br>b<br>c<br>d</p>",
+    "&lt;img src=x onerror=alert(1)> &#60;b> &#x3C; &amp;lt; &#0;": "<p>&lt;img src=x "
+    "onerror=alert(1)&gt; &lt;b&gt; &lt; &amp;lt; \ufffd</p>",
+    "`&lt;br>`": "<p><code>&amp;lt;br&gt;</code></p>",
+    '<font color="red">a **b**</font>': "<p>a <strong>b</strong></p>",
+    "| a |\n|---|\n| 1<br>2 |": '<div class="scroll"><table><thead><tr><th>a</th></tr></thead>'
+    "<tbody><tr><td>1<br>2</td></tr></tbody></table></div>",
     "a\n\n---\nb": "<p>a</p><hr><p>b</p>",
     "**中文：**后面": "<p><strong>中文：</strong>后面</p>",
 }

@@ -1,9 +1,11 @@
 """The demo's buttons for trouble, over the HTTP of its page: each does what its words promise."""
 
 import asyncio
+import json
 from importlib import resources
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import aiohttp
 import pytest
@@ -151,10 +153,16 @@ def test_uploaded_pictures_are_shown_and_nothing_else() -> None:
         page = DemoPage(chats, trouble, sim.media)
         try:
             port = await page.start("127.0.0.1", 0)
-            sim.media["@lAzPicture"] = PNG
+            app = sim.add_app("ding1", "secret")
+            picture = sim._robot.upload("image", "a.png", PNG)["media_id"]
+            param = json.dumps({"photoURL": picture})
+            body = {"robotCode": "ding1", "msgKey": "sampleImageMsg", "msgParam": param}
+            sim._robot.send_single(app, {**body, "userIds": ["tom"]})
+            (item,) = chats.since(0)["items"]
+            assert (item["text"], item["markdown"]) == (f"![]({picture})", True)
             sim.media["@lAzPage"] = b"<script>alert(1)</script>"
             async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session:
-                async with session.get("/media/%40lAzPicture") as answer:
+                async with session.get(f"/media/{quote(picture)}") as answer:
                     assert answer.status == 200
                     assert answer.content_type == "image/png"
                     assert answer.headers["X-Content-Type-Options"] == "nosniff"

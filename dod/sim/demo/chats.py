@@ -5,6 +5,7 @@ raises ``version``, so a reader asks for what is newer than it has. Thread: the 
 """
 
 import asyncio
+import json
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -27,6 +28,7 @@ Json = dict[str, Any]
 
 PEOPLE = (("李雷 Li Lei", "lilei"), ("韩梅梅 Han Meimei", "hanmeimei"), ("Tom", "tom"))
 GROUP = "产品群 Product team"
+_PICTURE = "sampleImageMsg"
 # Said to the bot itself: what it says back is no answer of Dify, and must not look cheap.
 _COMMANDS = {"/new", "/stop", "/help", "/id", "新对话", "停止", "帮助"}
 
@@ -50,6 +52,13 @@ class Item:
     chat: SimChat
     at: float
     subject: Said | SimCard | SimReply
+
+
+def _read(reply: SimReply) -> str:
+    """What a person reads of it; of a picture its mediaId, which the page can show."""
+    if reply.kind != _PICTURE:
+        return reply.text
+    return f"![]({json.loads(reply.body['msgParam'])['photoURL']})"
 
 
 def person_id(person: SimPerson) -> str:
@@ -219,8 +228,8 @@ class DemoChats:
                 return common | {
                     "kind": "reply",
                     "bot": reply.app.client_id,
-                    "text": reply.text,
-                    "markdown": "arkdown" in reply.kind,
+                    "text": _read(reply),
+                    "markdown": "arkdown" in reply.kind or reply.kind == _PICTURE,
                     "calls": int(reply.medium == "robot"),
                 }
 

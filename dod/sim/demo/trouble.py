@@ -20,7 +20,9 @@ from dod.sim.dingtalk.world import SimEvent, SimMessage
 
 Json = dict[str, Any]
 
-FREE = frozenset({"gateway", "token", "old_token", "webhook"})  # DingTalk does not bill these
+FREE = frozenset(
+    {"gateway", "token", "old_token", "webhook", "file"}
+)  # DingTalk does not bill these
 _APIS: tuple[Api, ...] = (
     "token",
     "create_and_deliver",

@@ -17,7 +17,16 @@ const INLINE = new RegExp([
   /~~(?=\S)(.{0,2000}?\S)~~/,                                       // 11 struck out
   /\*(?=[^\s*])(.{0,2000}?[^\s*])\*(?!\*)/,                         // 12 italic
   /(?<!\w)_(?=[^\s_])(.{0,2000}?[^\s_])_(?!\w)/,                    // 13
+  /<([bB][rR])[ \t]*\/?>\n?/,                                         // 14 with the newline behind it: one break
+  /&(lt|gt|amp|quot|nbsp|#\d{1,7}|#[xX][\da-fA-F]{1,6});/,           // 15
+  /<\/?([fF][oO][nN][tT])(?:[ \t][^<>]{0,200})?>/,                     // 16 colours are left out
 ].map((one) => one.source).join("|"), "gs");
+const ENTITIES = { lt: "<", gt: ">", amp: "&", quot: "\"", nbsp: "\u00a0" };
+function entity(name) {
+  if (!name.startsWith("#")) return ENTITIES[name];
+  const code = /^#x/i.test(name) ? parseInt(name.slice(2), 16) : parseInt(name.slice(1), 10);
+  return code > 0 && code <= 0x10ffff ? String.fromCodePoint(code) : "\ufffd";
+}
 
 function link(url, content) {
   if (!/^https?:\/\/[^\s]/i.test(url)) return element("span", "", ...content);
@@ -53,7 +62,9 @@ function inline(text, depth = 0) {
       nodes.push(link(url, [url]), whole.slice(url.length));
     } else if (match[9] || match[10]) nodes.push(element("strong", "", ...deeper(match[9] || match[10])));
     else if (match[11]) nodes.push(element("del", "", ...deeper(match[11])));
-    else nodes.push(element("em", "", ...deeper(match[12] || match[13])));
+    else if (match[12] || match[13]) nodes.push(element("em", "", ...deeper(match[12] || match[13])));
+    else if (match[14]) nodes.push(element("br"));
+    else if (match[15]) nodes.push(entity(match[15]));
     last = match.index + whole.length;
   }
   if (last < text.length) nodes.push(...plain(text.slice(last)));

@@ -27,7 +27,7 @@ const chatsOf = (person) => world.chats.filter((chat) => chat.people.includes(pe
   && (chat.kind === "group" || bot(chat.bot)?.listed || inChat(chat.id).length));
 const clock = (at, seconds) => new Date(at).toLocaleTimeString(tongue ? "en-GB" : "zh-CN",
   { hour: "2-digit", minute: "2-digit", second: seconds ? "2-digit" : undefined, hour12: false });
-const plainly = (text) => text.replace(/!?\[([^\]]*)\]\([^)]*\)/g, "$1").replace(/[*`~]+/g, "").replace(/[#>|]+|-{2,}/g, " ").replace(/\s+/g, " ").trim();
+const plainly = (text) => text.replace(/<br\s*\/?>/gi, " ").replace(/&(lt|gt|amp);/g, (_, name) => ENTITIES[name]).replace(/!?\[([^\]]*)\]\([^)]*\)/g, "$1").replace(/[*`~]+/g, "").replace(/[#>|]+|-{2,}/g, " ").replace(/\s+/g, " ").trim();
 
 async function post(path, body) {
   try {
