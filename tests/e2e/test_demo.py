@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from dod.messages import CardStyle
 from dod.sim.background import Background
 from dod.sim.demo.chats import DemoChats
 from dod.sim.demo.command import demo as start
@@ -299,7 +300,7 @@ def test_only_the_page_itself_may_speak(tmp_path: Path) -> None:
         assert demo.call("POST", "/api/say", body, {"Origin": f"http://{host}"})[0] == 200
         status, page = demo.call("GET", "/")
         assert status == 200
-        assert not re.search(r"(src|href)=\"(?!data:,)", page)
+        assert not re.search(r"(src|href)=\"(?!data:)", page)
 
 
 def test_another_dify_takes_the_place_of_the_simulated_one(tmp_path: Path) -> None:
@@ -379,6 +380,29 @@ def test_the_key_of_a_real_dify_is_passed_by_the_environment_only(tmp_path: Path
         assert [bot.api_key for bot in folder.bots(given)[0]] == keys
 
 
+def test_the_shown_file_has_its_secrets_hidden_and_its_problems_marked(tmp_path: Path) -> None:
+    folder = Folder(tmp_path)
+    assert folder.shown(folder.load({}))["lines"] == [""], "no file yet"
+    folder.make()
+    shown = folder.shown(folder.load({}))
+    assert shown["file"] == str(folder.file)
+    assert shown["marks"] == []
+    text = "\n".join(shown["lines"])
+    assert "name: 助手 Assistant" in text
+    for secret in ("demo-secret-assistant", "app-demo-assistant"):
+        assert secret in folder.file.read_text("utf-8")
+        assert secret not in text
+    wrong = folder.file.read_text("utf-8").replace(": workflow", ": work flow")
+    folder.file.write_text(wrong, "gb18030")
+    shown = folder.shown(folder.load({}))
+    assert "name: 制度问答 Handbook" in "\n".join(shown["lines"])
+    found = next(one for one in shown["marks"] if "work flow" in one["source"])
+    assert found["source"][found["caret"] :] == "work flow"
+    folder.file.unlink()
+    folder.file.mkdir()
+    assert folder.shown(folder.load({}))["lines"] == [""]
+
+
 def test_the_first_file_has_no_problem_at_all(tmp_path: Path) -> None:
     folder = Folder(tmp_path)
     assert folder.make()
@@ -399,7 +423,10 @@ def test_who_is_addressed_in_a_group() -> None:
         sim = await SimDingTalk().start()
         try:
             chats = DemoChats(sim)
-            bots = [DemoBot(name, "id-" + name, "s", "chatbot", "k") for name in ("IT", "IT 支持")]
+            bots = [
+                DemoBot(name, "id-" + name, "s", "chatbot", "k", CardStyle("t.schema", "content"))
+                for name in ("IT", "IT 支持")
+            ]
             chats.apply(bots)
             group = next(one for one in sim.world.chats.values() if one.kind == "group")
             assert await chats.say(group.id, "tom", "@IT 支持 打印机") == ["IT 支持"]

@@ -5,12 +5,14 @@ raises ``version``, so a reader asks for what is newer than it has. Thread: the 
 """
 
 import asyncio
+import json
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 from dod.sim.demo.folder import DemoBot
+from dod.sim.demo.trouble import FREE
 from dod.sim.dingtalk.simulator import SimDingTalk
 from dod.sim.dingtalk.world import (
     SimApp,
@@ -26,7 +28,7 @@ Json = dict[str, Any]
 
 PEOPLE = (("李雷 Li Lei", "lilei"), ("韩梅梅 Han Meimei", "hanmeimei"), ("Tom", "tom"))
 GROUP = "产品群 Product team"
-_FREE = {"gateway", "token", "old_token", "webhook"}  # DingTalk does not bill these
+_PICTURE = "sampleImageMsg"
 # Said to the bot itself: what it says back is no answer of Dify, and must not look cheap.
 _COMMANDS = {"/new", "/stop", "/help", "/id", "新对话", "停止", "帮助"}
 
@@ -52,6 +54,13 @@ class Item:
     subject: Said | SimCard | SimReply
 
 
+def _read(reply: SimReply) -> str:
+    """What a person reads of it; of a picture its mediaId, which the page can show."""
+    if reply.kind != _PICTURE:
+        return reply.text
+    return f"![]({json.loads(reply.body['msgParam'])['photoURL']})"
+
+
 def person_id(person: SimPerson) -> str:
     return person.staff_id or person.sender_id
 
@@ -62,10 +71,10 @@ class DemoChats:
     def __init__(self, sim: SimDingTalk) -> None:
         self.version = 1
         self.items: list[Item] = []
-        self.extra: Json = {}
         self._sim = sim
         self._changed = asyncio.Event()
-        self._sections = 1  # the version of everything but the items
+        self._places = 1  # the version of people and chats
+        self._extra: dict[str, tuple[int, Any]] = {}  # section → version of its change, value
         self._by_subject: dict[tuple[int, str], Item] = {}
         self._listed: set[str] = set()  # client ids that bots.yaml names now
         self.people = [sim.person(nick, staff_id) for nick, staff_id in PEOPLE]
@@ -75,7 +84,10 @@ class DemoChats:
     # -- what others do
 
     def apply(self, bots: Iterable[DemoBot]) -> None:
-        """Let the world have exactly these bots; one that was there keeps its chats."""
+        """Let the world have exactly these bots; one that was there keeps its chats.
+
+        Any card template will do: there is no console here in which to draw one.
+        """
         listed = set()
         for bot in bots:
             listed.add(bot.client_id)
@@ -84,6 +96,8 @@ class DemoChats:
                 self._sim.add_app(bot.client_id, bot.client_secret, name=bot.name)
             else:
                 app.client_secret, app.name = bot.client_secret, bot.name
+            if bot.card.template_id not in self._sim.world.templates:
+                self._sim.add_template(bot.card.template_id, bot.card.content_key)
             for person in self.people:
                 self._sim.single(bot.client_id, person).title = bot.name
         self._listed = listed
@@ -91,9 +105,14 @@ class DemoChats:
 
     def put(self, **sections: Any) -> None:
         """Show these sections (status, config …) as well; wakes readers only for a change."""
-        if any(self.extra.get(name) != value for name, value in sections.items()):
-            self.extra.update(sections)
-            self._touch()
+        changed = {
+            name: value
+            for name, value in sections.items()
+            if name not in self._extra or self._extra[name][1] != value
+        }
+        if changed:
+            self._wake()
+            self._extra.update({name: (self.version, value) for name, value in changed.items()})
 
     async def say(self, chat_id: str, person: str, text: str) -> list[str]:
         """Say it; returns the names of the bots it went to. Raises LookupError."""
@@ -137,17 +156,14 @@ class DemoChats:
     def since(self, version: int) -> Json:
         """All that changed after ``version``; 0 = all there is."""
         news: Json = {"version": self.version}
-        if self._sections > version:
-            news |= {
-                "people": [{"id": person_id(one), "nick": one.nick} for one in self.people],
-                "chats": [self._chat(chat) for chat in self._listed_chats()],
-                **self.extra,
-            }
+        if self._places > version:
+            news["people"] = [{"id": person_id(one), "nick": one.nick} for one in self.people]
+            news["chats"] = [self._chat(chat) for chat in self._listed_chats()]
+        news |= {name: value for name, (newer, value) in self._extra.items() if newer > version}
         items = [self._item(item) for item in self.items if item.version > version]
         if items or not version:
             news["items"] = items
-            news["bots"] = [self._bot(app) for app in self._sim.apps.values()]
-        elif self._sections > version:
+        if items or self._places > version:
             news["bots"] = [self._bot(app) for app in self._sim.apps.values()]
         return news
 
@@ -168,7 +184,7 @@ class DemoChats:
         calls = sum(
             count
             for (client_id, api), count in self._sim.calls.items()
-            if client_id == app.client_id and api not in _FREE
+            if client_id == app.client_id and api not in FREE
         )
         asked = {
             subject.msg.id
@@ -212,8 +228,8 @@ class DemoChats:
                 return common | {
                     "kind": "reply",
                     "bot": reply.app.client_id,
-                    "text": reply.text,
-                    "markdown": "arkdown" in reply.kind,
+                    "text": _read(reply),
+                    "markdown": "arkdown" in reply.kind or reply.kind == _PICTURE,
                     "calls": int(reply.medium == "robot"),
                 }
 
@@ -249,7 +265,7 @@ class DemoChats:
 
     def _touch(self) -> None:
         self._wake()
-        self._sections = self.version
+        self._places = self.version
 
     def _wake(self) -> None:
         self.version += 1

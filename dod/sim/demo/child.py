@@ -78,6 +78,10 @@ class Child:
     def kill(self) -> None:
         """End it now, whatever it does."""
         self._stopping.set()
+        self.crash()
+
+    def crash(self) -> None:
+        """End it as a power cut would: unless it is to stop, it is started again."""
         if self._process is not None and self._process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 self._process.kill()

@@ -21,9 +21,9 @@ import aiohttp
 
 from dod.sim.demo.chats import DemoChats
 from dod.sim.demo.child import Child
-from dod.sim.demo.folder import Folder, child_environ
+from dod.sim.demo.folder import DemoBot, Folder, child_environ
 from dod.sim.demo.page import PORTS, DemoPage
-from dod.sim.dify.samples import demo as demo_script
+from dod.sim.demo.trouble import Trouble
 from dod.sim.dify.simulator import SimDify
 from dod.sim.dify.wire import Kind
 from dod.sim.dingtalk.simulator import SimDingTalk
@@ -76,6 +76,7 @@ class _Demo:
         self._passwords = [""]  # of the child's status page: the newest first, and earlier ones
         self._stop = asyncio.Event()
         self._hurried = asyncio.Event()
+        self._child: Child | None = None
 
     async def run(self, *, made: bool) -> int:
         """Build everything that can fail, then start the child; take it all down in reverse."""
@@ -95,7 +96,14 @@ class _Demo:
                 dify=self._dify_url,
                 status=None,
             )
-            page = DemoPage(chats)
+            trouble = Trouble(
+                self._dingtalk,
+                None if self._dify_url else self._dify,
+                show=chats.put,
+                crash=self._crash,
+            )
+            stack.callback(trouble.close)
+            page = DemoPage(chats, trouble, self._dingtalk.media)
             stack.push_async_callback(page.close)
             address = await self._open(page)
             web_port = _free_port()
@@ -108,10 +116,11 @@ class _Demo:
                 web_port=web_port,
             )
             signature = self._folder.signature()
-            await self._learn(chats)
+            await self._learn(chats, trouble)
             self._greet(address, made=made)
             async with _background(
-                self._watch(chats, signature), self._ask(chats, f"http://127.0.0.1:{web_port}")
+                self._watch(chats, trouble, signature),
+                self._ask(chats, f"http://127.0.0.1:{web_port}"),
             ):
                 await self._serve()
         return 130 if self._hurried.is_set() else 0
@@ -120,7 +129,7 @@ class _Demo:
 
     async def _serve(self) -> None:
         """Run the child until a signal, and let it drain while everything else still works."""
-        child = Child(self._environ, _say, _log)
+        child = self._child = Child(self._environ, _say, _log)
         running = asyncio.ensure_future(child.run())
         try:
             stop = asyncio.ensure_future(self._stop.wait())
@@ -143,6 +152,10 @@ class _Demo:
             await asyncio.gather(running, return_exceptions=True)
         _say("演示结束。 The demo has ended.")
 
+    def _crash(self) -> None:
+        if self._child is not None:
+            self._child.crash()
+
     def _on_signal(self) -> None:
         if self._stop.is_set():
             self._hurried.set()
@@ -155,26 +168,31 @@ class _Demo:
 
     # -- what the simulated world must know
 
-    async def _learn(self, chats: DemoChats) -> None:
+    async def _learn(self, chats: DemoChats, trouble: Trouble) -> None:
         """Let the world have the bots of bots.yaml, whatever their credentials are."""
         # Off the loop: parsing YAML takes long enough to make cards stutter.
-        bots, password = await asyncio.to_thread(self._folder.bots, self._environ)
-        chats.put(config={"file": str(self._folder.file)})
+        bots, password, shown = await asyncio.to_thread(self._look)
+        chats.put(config=shown)
         if password is not None and password != self._passwords[0]:
             self._passwords = [password, *(it for it in self._passwords if it != password)]
         for bot in bots:
             if bot.api_key not in self._dify_keys:
                 self._dify_keys.add(bot.api_key)
-                self._dify.add_app(bot.api_key, _KINDS[bot.app_type], script=demo_script)
+                kind = _KINDS[bot.app_type]
+                trouble.include(self._dify.add_app(bot.api_key, kind, script=trouble.script))
         chats.apply(bots)
 
-    async def _watch(self, chats: DemoChats, seen: object) -> None:
+    def _look(self) -> tuple[list[DemoBot], str | None, dict[str, Any]]:
+        loaded = self._folder.load(self._environ)
+        return *self._folder.bots(self._environ, loaded), self._folder.shown(loaded)
+
+    async def _watch(self, chats: DemoChats, trouble: Trouble, seen: object) -> None:
         while True:
             await asyncio.sleep(LOOK)
             signature = self._folder.signature()
             if signature != seen:
                 seen = signature
-                await self._learn(chats)
+                await self._learn(chats, trouble)
 
     async def _ask(self, chats: DemoChats, url: str) -> None:
         """Show what the child says of itself; None while it does not answer."""

@@ -4,10 +4,15 @@ import fcntl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from dod.config.lastgood import LastGood
 from dod.config.load import Loaded, load
+from dod.config.masking import Mask
+from dod.config.schema import key_names
+from dod.config.source import MAX_BYTES, Source, decode
 from dod.config.spec import BotSpec
+from dod.messages import CardStyle
 
 BOTS_YAML = """\
 # dod demo 的机器人。本文件只在不存在时生成一次，之后不会再被改写，退出后保留。
@@ -30,6 +35,10 @@ bots:
     # DifyAiCardBotHandler：在 AI 卡片上边写边显示；DifyMarkdownBotHandler：写完发一条消息。
     # DifyAiCardBotHandler types on an AI card; DifyMarkdownBotHandler sends one message.
     handler: DifyAiCardBotHandler
+    # 自己的卡片模板：失败时卡片标红，每个回答少一次调用。不写就用钉钉的公共卡片，如下一个机器人。
+    # A card template of one's own: it shows failures in red and saves a call per answer. Without
+    # it DingTalk's public card is used, as by the next bot.
+    dingtalk_ai_card_template_id: demo-card.schema
 
   - name: 制度问答 Handbook
     dingtalk_app_client_id: ding-demo-handbook
@@ -38,6 +47,8 @@ bots:
     dify_app_api_key: !env_var DIFY_API_KEY app-demo-handbook
     handler: DifyAiCardBotHandler
 """
+
+_MOST = 1 << 16  # characters of the file that are shown
 
 # What the person's own shell says about a real dod must not reach the simulated world.
 _OURS = ("DOD_", "DINGTALK_", "DIFY_")
@@ -53,6 +64,7 @@ class DemoBot:
     client_secret: str = field(repr=False)
     app_type: str
     api_key: str = field(repr=False)
+    card: CardStyle
 
 
 @dataclass(frozen=True)
@@ -109,13 +121,48 @@ class Folder:
             pass
         return ""
 
-    def bots(self, environ: Mapping[str, str]) -> tuple[list[DemoBot], str | None]:
+    def shown(self, loaded: Loaded) -> dict[str, Any]:
+        """The file as the page may show it: no secret is in it, and long lines are cut.
+
+        ``marks``: where the file's problems are, with their source lines, which dod's own status
+        leaves out; ``caret`` counts characters.
+        """
+        try:
+            with self.file.open("rb") as file:
+                text = decode(file.read(MAX_BYTES))[0][:_MOST]
+        except OSError:  # missing, or a folder of that name: the verdict says so
+            text = ""
+        source = Source(self.file.name, text)
+        mask = Mask(*key_names())
+        mask.harvest(source)
+        numbers = range(1, len(source.lines) + 1)
+        return {
+            "file": str(self.file),
+            "lines": [mask.line(source.at(number, 1))[0] for number in numbers],
+            "marks": [
+                {
+                    "file": one.file,
+                    "line": one.line,
+                    "column": one.column,
+                    "source": one.source_line,
+                    "caret": one.caret,
+                }
+                for one in loaded.problems
+            ],
+        }
+
+    def load(self, environ: Mapping[str, str]) -> Loaded:
+        return load(self.config, environ)
+
+    def bots(
+        self, environ: Mapping[str, str], loaded: Loaded | None = None
+    ) -> tuple[list[DemoBot], str | None]:
         """What dod runs with this folder, and the status page's password.
 
         Those are the valid bots, and the last good versions of those that are wrong now. The
         password is None for a file of which nothing can be used.
         """
-        loaded = load(self.config, environ)
+        loaded = loaded or self.load(environ)
         specs = list(loaded.config.bots) if loaded.config else []
         taken = {spec.dingtalk_app_client_id for spec in specs}
         kept = self._kept(loaded, environ)
@@ -127,6 +174,7 @@ class Folder:
                 spec.dingtalk_app_client_secret,
                 spec.dify_app_type,
                 spec.dify_app_api_key,
+                spec.card_style,
             )
             for spec in specs
         ]

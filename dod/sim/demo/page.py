@@ -8,19 +8,26 @@ import asyncio
 import contextlib
 import json
 import secrets
-from collections.abc import Awaitable, Callable
-from importlib import resources
+from collections.abc import Awaitable, Callable, Mapping
 from urllib.parse import urlsplit
 
 from aiohttp import web
 
 from dod.sim.demo.chats import DemoChats
+from dod.sim.demo.client import document
+from dod.sim.demo.trouble import Trouble
 from dod.web.server import host_allowed
 
 PORTS = 21  # the wished one and 20 more
 _GATHER = 0.05  # seconds; changes within are one event
 _SILENCE = 15.0  # seconds; then a comment, so that a gone browser is noticed
 _LONGEST = 6000  # characters of one message
+_PICTURES = (
+    (b"\x89PNG\r\n", "image/png"),
+    (b"\xff\xd8\xff", "image/jpeg"),
+    (b"GIF8", "image/gif"),
+    (b"BM", "image/bmp"),
+)
 _HEADERS = {
     "Cache-Control": "no-store",
     "X-Content-Type-Options": "nosniff",
@@ -33,15 +40,20 @@ Answerer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 class DemoPage:
     """Lifecycle: ``start`` → ``close`` (idempotent), which also ends the live events."""
 
-    def __init__(self, chats: DemoChats) -> None:
+    def __init__(self, chats: DemoChats, trouble: Trouble, media: Mapping[str, bytes]) -> None:
+        """``media``: the simulated DingTalk's uploads by media_id, which cards may show."""
         self._chats = chats
+        self._trouble = trouble
+        self._media = media
         self._closing = asyncio.Event()
-        self._html = resources.files("dod.sim.demo").joinpath("chat.html").read_text("utf-8")
+        self._html = document()
         app = web.Application(middlewares=[self._guard], client_max_size=1 << 16)
         app.router.add_get("/", self._page)
         app.router.add_get("/api/world", self._world)
         app.router.add_get("/api/events", self._events)
+        app.router.add_get("/media/{id}", self._picture)
         app.router.add_post("/api/say", self._say)
+        app.router.add_post("/api/trouble", self._press)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
 
     async def start(self, host: str, port: int) -> int:
@@ -74,14 +86,14 @@ class DemoPage:
         except web.HTTPException as refusal:
             return _refuse(refusal.status, refusal.reason)
         if not response.prepared:
-            response.headers.update(_HEADERS)
+            response.headers.update({**_HEADERS, **response.headers})
         return response
 
     async def _page(self, _: web.Request) -> web.Response:
         nonce = secrets.token_urlsafe(16)
         policy = (
             f"default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; "
-            "connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; "
+            "connect-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; "
             "frame-ancestors 'none'"
         )
         return web.Response(
@@ -108,6 +120,28 @@ class DemoPage:
         except LookupError:
             return _refuse(404, "没有这个会话或人。 No such chat or person.")
         return _json({"to": names})
+
+    async def _press(self, request: web.Request) -> web.Response:
+        """Begin a mishap; an empty name ends the one there is."""
+        try:
+            name = (await request.json())["name"]
+            if name:
+                await self._trouble.press(name)
+            else:
+                self._trouble.calm()
+        except (ValueError, TypeError, LookupError):
+            return _refuse(400, "没有这种状况。 No such mishap.")
+        return _json({"name": name})
+
+    async def _picture(self, request: web.Request) -> web.Response:
+        """A picture that a bot uploaded; its type is read from its first bytes."""
+        content = self._media.get(request.match_info["id"], b"")
+        kind = next((it for start, it in _PICTURES if content.startswith(start)), "")
+        if not kind:
+            return _refuse(404, "没有这张图片。 No such picture.")
+        # Cards are drawn anew with every update; the picture of a media_id never changes.
+        cached = {"Cache-Control": "private, max-age=3600"}
+        return web.Response(body=content, content_type=kind, headers=cached)
 
     async def _events(self, request: web.Request) -> web.StreamResponse:
         """Server-sent events: first everything, then what changed, gathered."""
