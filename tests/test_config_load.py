@@ -6,9 +6,9 @@ import httpx
 import pytest
 
 from dod import logs
+from dod.config.addresses import bad_url
 from dod.config.bots import Tagged
 from dod.config.load import Loaded, load, load_file, load_text
-from dod.config.rules import bad_url
 from dod.config.spec import PUBLIC_TEMPLATE_ID, BotSpec
 
 SECRET = "Zx9KpQ7vR2mN4tB8wL1cY6hJ3fD5sG0a"
@@ -362,7 +362,7 @@ def test_a_reused_anchor_is_no_failure(tmp_path: Path) -> None:
 
 
 def test_chinese_punctuation_in_values_is_legal(tmp_path: Path) -> None:
-    loaded = read(tmp_path, "bots:\n" + bot("人事：“助手”"))
+    loaded = read(tmp_path, "bots:\n" + bot("人事：“助手”", dingtalk_app_client_id="dinghr"))
     assert loaded.accepted == ("人事：“助手”",)
     assert not loaded.problems
 

@@ -159,6 +159,8 @@ class _Tree:
         self._source = source
         self._shown = shown
         self._count = 0
+        self._last = shown.at(1, 1)
+        self._dashless: Mapping | None = None
         self.remarks: list[tuple[Place, Remark]] = []
 
     def root(self, graph: Any) -> Node | None:
@@ -167,7 +169,7 @@ class _Tree:
         try:
             return self._node(graph, 0)
         except OverflowError:
-            self.remarks.append((self._shown.at(1, 1), TOO_MANY))
+            self.remarks.append((self._last, TOO_MANY))
             return None
 
     def _place(self, mark: Any) -> Place:
@@ -179,6 +181,7 @@ class _Tree:
         if self._count > MAX_NODES or depth > MAX_DEPTH:
             raise OverflowError
         place, tag = self._place(graph.start_mark), str(graph.tag)
+        self._last = place
         kind = tag.removeprefix(_CORE)
         if graph.id == "scalar":
             return self._scalar(graph, place, tag, kind)
@@ -210,7 +213,11 @@ class _Tree:
             self.remarks.append((place, ODD_KEY))
             return
         if first := mapping.entries.get(key.value):
-            self.remarks.append((place, twice(key.value, first.key.line, place.line)))
+            # A bot without its dash: one remark says it, not one for each of its keys.
+            if self._dashless is not mapping:
+                self.remarks.append((place, twice(key.value, first.key.line, place.line)))
+            if key.value == "name":
+                self._dashless = mapping
             return
         mapping.entries[key.value] = Entry(place, node)
 
@@ -251,6 +258,19 @@ def _value(kind: str, text: str) -> int | float | bool | Odd | str | None:
 
 
 def twice(key: str, first: int, second: int) -> Remark:
+    if key == "name":
+        return Remark(
+            f"“name” 写了两次（第 {first} 行和第 {second} 行），只能留一个；"
+            "如果这里是另一个机器人，请以“- name:”开头。",
+            f"Duplicate key 'name' (lines {first} and {second}); if another bot begins here, "
+            "write '- name:'.",
+            "- name: …",
+        )
+    if first == second:
+        return Remark(
+            f"“{key}” 在第 {first} 行写了两次，只能留一个。",
+            f"Duplicate key '{key}' (twice on line {first}).",
+        )
     return Remark(
         f"“{key}” 写了两次（第 {first} 行和第 {second} 行），只能留一个。",
         f"Duplicate key '{key}' (lines {first} and {second}).",

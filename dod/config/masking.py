@@ -15,7 +15,9 @@ SHORTEST = 6
 WIDEST = 160  # characters of a source line that are shown
 LONGEST = 5_000  # a longer line is hidden whole: it is no line of a person, and costs time
 MOST_LINES = 5_000  # searched for secrets in advance; no person writes more
-_ODD = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ufeff]")
+_ODD = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u200b\u200c\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff]"
+)
 _TAG = re.compile(r"!\w+\s+(?P<name>[\w.-]+)(?P<rest>[^,}\]#]*)")
 _WORDS = re.compile(r"[A-Za-z]+|[0-9]+|[A-Za-z][a-z]*[0-9]{1,3}")
 _TOKEN = re.compile(r"[A-Za-z0-9_\-+/=.~]{10,}")
@@ -24,7 +26,10 @@ _CLIENT_ID = re.compile(r"ding[a-z0-9]{6,20}")
 _LOGIN = re.compile(r"(?<=://)[^\s/@]+(?=@)")
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}(\.schema)?")
 _HANDLER = re.compile(r"Dify[A-Za-z]*Handler")
-_HARMLESS = re.compile(r"""["'“”‘’]?<[^<>]*>["'“”‘’]?\s*[,}]?|["'“”‘’]{0,2}|[|>][-+0-9]*""")
+_HARMLESS = re.compile(
+    r"""["'“”‘’]?<[^<>]*>["'“”‘’]?\s*[,}]?|["'“”‘’]{0,2}|[|>][-+0-9]*|null|~"""
+    r"""|["']?[!！]?\s?(secret|env_var|include)s?(\s+[a-z]{1,12}(_[a-z0-9]{1,8}){1,3})?["']?"""
+)
 _OPENER = re.compile(
     r"^\s*(-\s+)*[\"']?[\w.$-]+[\"']?\s*[:：=]|^\s*-\s|^([<=>]{7}|-{3}|\.{3})|^\s*#"
 )

@@ -216,7 +216,15 @@ EXAMPLES = {
 
 
 def unknown_tag(tag: str, words: str) -> Remark:
-    meant = nearest(tag.lower(), list(TAGS), 0.5) or ""
+    match = re.fullmatch(r"(!secret|!env_var|!include)[:：]?([\w./-]+)", tag)
+    if match and not words:
+        shown = MASK if looks_secret(match[2]) else match[2]
+        return Remark(
+            f"{match[1]} 后面少了一个空格。",
+            f"Missing space after {match[1]}.",
+            f"{match[1]} {shown}",
+        )
+    meant = "" if tag.startswith("!!") else nearest(tag.lower(), list(TAGS), 0.5)
     if not meant:
         return Remark(
             f"不认识的标签 {tag}；可用的是 {'、'.join(TAGS)}。值以 “!” 开头时要加引号。",

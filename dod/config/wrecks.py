@@ -7,8 +7,10 @@ explanation is one further function in a table.
 import re
 from dataclasses import dataclass
 
-from dod.config.slips import HEAD, Slip, on_line
+from dod.config.problems import nearest
+from dod.config.slips import Slip, on_line
 from dod.config.source import Remark
+from dod.config.widesigns import HEAD, in_brackets
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +32,91 @@ class Wreck:
 def second_document(wreck: Wreck) -> Slip | None:
     if "another document" not in wreck.problem:
         return None
-    zh = "文件里有两个 YAML 文档（“---” 分隔）；只支持一个，请合并并删掉 “---”。"
-    en = "Two YAML documents ('---'); only one is supported. Merge them and delete '---'."
-    return Slip(wreck.line, wreck.column, Remark(zh, en))
+    sign, line, column = "---", wreck.line, wreck.column
+    if not wreck.text(line).startswith(sign):  # then a "..." has ended the first one
+        above = [it for it in range(1, line) if wreck.text(it).startswith("...")]
+        sign, line, column = "...", above[-1] if above else line, 1 if above else column
+    zh = f"文件里有两个 YAML 文档（“{sign}” 分隔）；只支持一个，请合并并删掉 “{sign}”。"
+    en = f"Two YAML documents ('{sign}'); only one is supported. Merge them and delete '{sign}'."
+    return Slip(line, column, Remark(zh, en))
+
+
+def undefined_alias(wreck: Wreck) -> Slip | None:
+    match = re.search("undefined alias '([^']*)'", wreck.problem)
+    if not match:
+        return None
+    text = wreck.text(wreck.line)
+    value = re.match(HEAD + r":\s+(?P<value>\*.*[^\w\s-].*)$", text)
+    if value and wreck.column == value.start("value") + 1:
+        # ``**bold**``: no alias was meant at all.
+        repaired = _quoted(text, value.start("value"))
+        zh = "值以 “*” 开头，YAML 会当成引用；请给整个值加引号。"
+        en = "A value that begins with '*' is read as an alias; quote the whole value."
+        return Slip(wreck.line, wreck.column, Remark(zh, en, repaired.strip()), repaired)
+    anchors = re.findall(r"&([\w-]+)", "\n".join(wreck.lines))
+    meant = nearest(match[1], anchors, 0.5)
+    zh = f"“*{match[1]}” 引用的 “&{match[1]}” 不存在；如果它是普通的值，请加引号。"
+    en = f"'*{match[1]}' refers to '&{match[1]}', which is not there; quote it if it is a value."
+    return Slip(wreck.line, wreck.column, Remark(zh, en, f"*{meant}" if meant else ""))
+
+
+def tab_inside(wreck: Wreck) -> Slip | None:
+    if "character '\\t'" not in wreck.problem:
+        return None
+    text, start = wreck.text(wreck.line), wreck.column - 1
+    if "\t" not in text[start:]:
+        return None
+    start = text.index("\t", start)
+    repaired = f"{text[:start]} {text[start:].lstrip()}"
+    zh = "这里有一个 Tab 键；YAML 里请用空格。"
+    en = "There is a tab here; YAML wants spaces."
+    return Slip(wreck.line, start + 1, Remark(zh, en, repaired.strip()), repaired)
+
+
+def wide_comma(wreck: Wreck) -> Slip | None:
+    if "flow" not in wreck.context + wreck.problem:
+        return None
+    for line in range(wreck.begin_line, wreck.line + 1):
+        text = wreck.text(line)
+        start = wreck.begin_column - 1 if line == wreck.begin_line else 0
+        repaired = in_brackets(text, start)
+        if match := re.search("[，、：｛｝［］【】]", text[start:] if repaired != text else ""):
+            zh = f"[ ] 或 {{ }} 里的“{match[0]}”是全角的；请用英文的逗号、冒号和括号。"
+            en = f"Full-width '{match[0]}' inside [ ] or {{ }}; use ASCII commas, colons, brackets."
+            place = start + match.start() + 1
+            return Slip(line, place, Remark(zh, en, repaired.strip()), repaired)
+    return None
+
+
+def after_bracket(wreck: Wreck) -> Slip | None:
+    if "expected <block end>" not in wreck.problem:
+        return None
+    text = wreck.text(wreck.line)
+    match = re.match(HEAD + r":\s+(?P<value>(\[[^\]]*\]|\{[^}]*\})\s*[^\s#].*)$", text)
+    if not match:
+        return None
+    repaired = _quoted(text, match.start("value"))
+    zh = "值以 [ 或 { 开头，后面还有内容；请给整个值加引号。"
+    en = "The value begins with '[' or '{' and goes on after it; quote the whole value."
+    remark = Remark(zh, en, repaired.strip())
+    return Slip(wreck.line, match.start("value") + 1, remark, repaired)
+
+
+def after_pipe(wreck: Wreck) -> Slip | None:
+    match = re.match(HEAD + r":\s+(?P<value>[|>].*\S)\s*$", wreck.text(wreck.line))
+    if not match or "expected a comment or a line break" not in wreck.problem:
+        return None
+    repaired = _quoted(wreck.text(wreck.line), match.start("value"))
+    zh = "“|” 和 “>” 后面要换行，文字从下一行开始；只有一行就给整个值加引号。"
+    en = "After '|' or '>' the text begins on the next line; or quote the whole value."
+    remark = Remark(zh, en, repaired.strip())
+    return Slip(wreck.line, match.start("value") + 1, remark, repaired)
+
+
+def _quoted(text: str, start: int) -> str:
+    """``text`` with all from ``start`` in double quotes."""
+    value = text[start:].rstrip().replace("\\", "\\\\").replace('"', '\\"')
+    return f'{text[:start]}"{value}"'
 
 
 def bare_star(wreck: Wreck) -> Slip | None:
@@ -60,8 +144,21 @@ def unclosed_quote(wreck: Wreck) -> Slip | None:
         return Slip(wreck.line, wreck.column, Remark(zh, en, "'…\\…'"))
     zh = "这里开始的引号没有闭合（或双引号里有反斜杠）。"
     en = f"Unclosed quote or bad escape: {wreck.problem}"
-    fix = "成对使用引号；含 \\ 的值改用单引号"
-    return Slip(wreck.begin_line, wreck.begin_column, Remark(zh, en, fix))
+    fix, repaired = "成对使用引号；含 \\ 的值改用单引号", _closed(wreck)
+    remark = Remark(zh, en, repaired.strip() if repaired else fix)
+    return Slip(wreck.begin_line, wreck.begin_column, remark, repaired)
+
+
+def _closed(wreck: Wreck) -> str | None:
+    """The line with its quote closed, where all of it can only be the value."""
+    text, start = wreck.text(wreck.begin_line).rstrip(), wreck.begin_column - 1
+    match = re.match(HEAD + ":\\s+", text)
+    value = text[start + 1 :]
+    if not match or match.end() != start or re.search(r"[\"'\\#]", value.removesuffix("'")):
+        return None
+    if value.endswith(("'", "”", "’")):  # begun with one kind, ended with another
+        value = value[:-1]
+    return f"{text[: start + 1]}{value}{text[start]}"
 
 
 def after_quote(wreck: Wreck) -> Slip | None:
@@ -80,8 +177,9 @@ def colon_in_value(wreck: Wreck) -> Slip | None:
     match = re.match(HEAD + r":\s+(?P<value>[^\s\"'\[{|>&*!#].*:(\s.*|$))", text)
     if not match or wreck.column <= match.start("value"):
         return None
-    value = match["value"].rstrip().replace("\\", "\\\\").replace('"', '\\"')
-    repaired = f'{text[: match.start("value")]}"{value}"'
+    if match["value"][0] in "｛［【「":
+        return None
+    repaired = _quoted(text, match.start("value"))
     zh, en = "值里含有“: ”，必须加引号。", "The value contains ': ' and must be quoted."
     remark = Remark(zh, en, repaired.strip())
     return Slip(wreck.line, match.start("value") + 1, remark, repaired)
@@ -152,8 +250,11 @@ def key_without_value(wreck: Wreck) -> Slip | None:
     return Slip(wreck.begin_line, wreck.begin_column, Remark(zh, en))
 
 
-CERTAIN = (too_much, second_document, bare_star, unclosed_quote)
+CERTAIN = (too_much, second_document, undefined_alias, bare_star, unclosed_quote, wide_comma)
 LIKELY = (
+    tab_inside,
+    after_pipe,
+    after_bracket,
     colon_in_value,
     after_quote,
     special_start,
