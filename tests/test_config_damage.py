@@ -7,8 +7,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dod.config.check import to_json, to_text
+from dod.config.decoding import decode
 from dod.config.load import Loaded, load_text
-from dod.config.source import decode
 
 FOLDER = Path(__file__).parent / "configs" / "beside"
 SECRETS = ("Zx9KpQ7vR2mN4tB8wL1cY6hJ3fD5sG0a", "app-QwErTyUiOpAsDfGhJkLzXcVb", "Pw7Kd9Qx2Lm5Vn8Rt3")

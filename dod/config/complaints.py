@@ -16,6 +16,7 @@ from dod.config.schema import Json, Kind
 from dod.config.slips import on_line
 from dod.config.source import Place, Remark
 from dod.config.strangers import meant_by, unknown_key
+from dod.config.widesigns import WIDE_OPENERS, narrow, wide_brackets
 
 _TRUE, _FALSE = {"yes", "on", "y", "true", "是", "开"}, {"no", "off", "n", "false", "否", "关"}
 
@@ -161,6 +162,8 @@ def _wants_list(case: Case) -> list[Finding]:
     key, node = case.key, case.node
     if slips := slips_in(node):
         return [Finding(place, remark) for place, remark in slips]
+    if isinstance(node, Scalar) and node.plain and node.text[:1] in WIDE_OPENERS:
+        return [Finding(node.place, wide_brackets(narrow(node.place.text.strip())))]
     word = node.text if isinstance(node, Scalar) and len(node.text) < 40 else "…"
     return _one(
         case,

@@ -8,15 +8,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ruamel.yaml import YAML
-from ruamel.yaml.composer import Composer
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
-
+from dod.config.composing import MAX_DEPTH, MAX_NODES, compose
+from dod.config.slips import Wreck
 from dod.config.source import Place, Remark, Source, damage
-from dod.config.wrecks import Wreck, explain
+from dod.config.wrecks import explain
 
-MAX_NODES = 10_000  # after alias expansion: a "billion laughs" file has few lines
-MAX_DEPTH = 30
 MAX_REPAIRS = 20
 REPAIRABLE = 100_000  # characters: each repair parses the text once more
 _CORE = "tag:yaml.org,2002:"
@@ -82,20 +78,6 @@ class Parsed:
     sound: bool
 
 
-class _Bounded(Composer):
-    """Stops a huge file early instead of reading it for half a minute."""
-
-    count = 0
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        self.count += 1
-        if self.count > MAX_NODES:
-            raise MarkedYAMLError(
-                problem="too many nodes", problem_mark=self.parser.peek_event().start_mark
-            )
-        return super().compose_node(parent, index)
-
-
 def parse(source: Source) -> Parsed:
     """Read ``source``. Never raises.
 
@@ -106,7 +88,7 @@ def parse(source: Source) -> Parsed:
         return Parsed(None, (found,), sound=False)
     text, remarks = source.text, []
     for _ in range(MAX_REPAIRS if len(text) < REPAIRABLE else 1):
-        graph = _compose(text)
+        graph = compose(text)
         if not isinstance(graph, Wreck):
             tree = _Tree(Source(source.file, text, source.secret), source)
             root = tree.root(graph)
@@ -120,36 +102,6 @@ def parse(source: Source) -> Parsed:
         lines[slip.line - 1] = slip.repaired
         text = "\n".join(lines)
     return Parsed(None, tuple(remarks), sound=False)
-
-
-def _compose(text: str) -> Any:
-    """The node of ruamel (None for an empty document), or the wreck of a text without one."""
-    yaml = YAML(typ="safe", pure=True)
-    yaml.Composer = _Bounded
-    yaml.max_depth = MAX_DEPTH
-    yaml.composer.warn_double_anchors = False
-    lines = tuple(text.split("\n"))
-    try:
-        return yaml.compose(text)
-    except MarkedYAMLError as exc:
-        mark, context = exc.problem_mark or exc.context_mark, exc.context_mark
-        whole = Source("", text)
-        place = whole.find(mark.index if mark else 0)
-        begin = whole.find(context.index) if context else place
-        return Wreck(
-            lines,
-            place.line,
-            place.column,
-            str(exc.problem or ""),
-            str(exc.context or ""),
-            begin.line,
-            begin.column,
-        )
-    except RecursionError:
-        return Wreck(lines, 1, 1, "maximum depth of data structure exceeded")
-    except (YAMLError, ValueError, LookupError, AttributeError, TypeError, AssertionError) as exc:
-        # ruamel meets its own bugs on damaged files ("\UFFFFFFFF", a lone "!<"); still no crash.
-        return Wreck(lines, 1, 1, type(exc).__name__)
 
 
 class _Tree:
@@ -210,7 +162,8 @@ class _Tree:
     def _enter(self, mapping: Mapping, key: Any, node: Node) -> None:
         place = self._place(key.start_mark)
         if key.id != "scalar" or str(key.tag).startswith("!"):
-            self.remarks.append((place, ODD_KEY))
+            double = mapping.place.text.startswith("{{", mapping.place.column - 1)
+            self.remarks.append((place, BRACES if double else ODD_KEY))
             return
         if first := mapping.entries.get(key.value):
             # A bot without its dash: one remark says it, not one for each of its keys.
@@ -289,6 +242,12 @@ NOT_MERGED = Remark(
 ODD_KEY = Remark(
     "设置项的名字只能是一个词，不能是列表、一组设置或带标签。",
     "The name of a setting must be a plain word, not a list, a mapping or a tag.",
+)
+
+
+BRACES = Remark(
+    "“{{ }}” 在这里不会被替换；环境变量写 !env_var 名称，密钥写 !secret 名称。",
+    "Nothing replaces '{{ }}' here; write !env_var NAME for a variable, !secret name for a secret.",
 )
 
 

@@ -73,7 +73,7 @@ class Mask:
         names = "|".join(sorted(map(re.escape, keys), key=len, reverse=True))
         self._key = re.compile(
             rf"(?<![\w!])(?P<exact>{names})(?P<sep>[\"']?[ \t]*[:：=]?[ \t]*)"
-            r"|(?<![\w.!-])(?P<like>[\w.-]{0,40}"
+            r"|(?<![\w.!！-])(?P<like>[\w.-]{0,40}"
             r"(?:secret|key|passw|token|credential|密钥|密码|口令)[\w.-]{0,40})"
             r"[\"']?[ \t]*(?:[:：=]|[ \t])[ \t]*",
             re.IGNORECASE,
@@ -151,15 +151,18 @@ class Mask:
         if self._continues(source, number):
             return [(len(line) - len(line.lstrip()), end)] if end else []
         spans: list[tuple[int, int]] = []
+        judged = 0
         for match in self._key.finditer(line):
             if match["like"] is not None and match["like"].lower() in self._plain:
                 continue
-            if spans and match.start() < spans[-1][1]:
+            if match.start() < judged:
                 continue
             stop = end
             if "{" in line[: match.start()] and (cut := re.search(r"[,}]", line[match.end() :])):
                 stop = match.end() + cut.start()
-            spans += _hidden(line, match.end(), stop)
+            hidden = _hidden(line, match.end(), stop)
+            spans += hidden
+            judged = hidden[-1][1] if hidden else stop if _harmless(line[match.end() : stop]) else 0
         return spans
 
     def _continues(self, source: Source, number: int) -> bool:
@@ -204,7 +207,7 @@ def _indent(line: str) -> int:
 def _hidden(line: str, start: int, end: int) -> list[tuple[int, int]]:
     """The part of ``line[start:end]`` to hide: all, unless it is a tag, a placeholder or empty."""
     value = line[start:end].strip()
-    if not value or _HARMLESS.fullmatch(value):
+    if not value or _harmless(value):
         return []
     if match := _TAG.match(value):
         if looks_secret(match["name"]):
@@ -212,6 +215,10 @@ def _hidden(line: str, start: int, end: int) -> list[tuple[int, int]]:
         rest = start + line[start:end].index(value) + match.start("rest")
         return [(rest + 1, end)] if match["rest"].strip() else []
     return [(start, end)]
+
+
+def _harmless(value: str) -> bool:
+    return bool(_HARMLESS.fullmatch(value.strip()))
 
 
 def _window(line: str, offset: int) -> tuple[str, int]:

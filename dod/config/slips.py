@@ -33,6 +33,22 @@ class Slip:
     repaired: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Wreck:
+    """Where ruamel stopped (1-based), what it said, and where the thing began that it was in."""
+
+    lines: tuple[str, ...]
+    line: int
+    column: int
+    problem: str
+    context: str = ""
+    begin_line: int = 1
+    begin_column: int = 1
+
+    def text(self, line: int) -> str:
+        return self.lines[line - 1] if 1 <= line <= len(self.lines) else ""
+
+
 # -- one line is enough to see these: (column, sentences, repaired line)
 
 

@@ -48,17 +48,24 @@ def unknown_key(key: str, place: Place, known: list[str], kind: Kind) -> tuple[P
     """Where to point, and what to say, of ``key``, which stands at ``place``."""
     if slip := on_line(place.source.lines, place.line):
         return place.source.at(slip.line, slip.column), slip.remark
+    shown = shorten(key)
+    elsewhere = _elsewhere(key, shown, kind)
+    if elsewhere:
+        return place, elsewhere
     meant = meant_by(key, known)
     if found := _sign_in(key, place, meant):
         return found
-    shown = shorten(key)
     if meant:
         return place, Remark(
             f"没有 “{shown}” 这个设置项。是不是想写 “{meant}”？",
             f"Unknown setting '{shown}'. Did you mean '{meant}'?",
             f"{meant}: …",
         )
-    zh, en = f"没有 “{shown}” 这个设置项。", f"Unknown setting '{shown}'."
+    return place, Remark(f"没有 “{shown}” 这个设置项。", f"Unknown setting '{shown}'.")
+
+
+def _elsewhere(key: str, shown: str, kind: Kind) -> Remark | None:
+    """Where a good key belongs that stands in the wrong place."""
     if kind == "defaults" and key in properties("bot"):
         zh = f"“{shown}” 每个机器人都不同，要写在各个机器人下面，不能写在 defaults 里。"
         en = f"'{shown}' differs from bot to bot; write it under each bot, not in defaults."
@@ -68,7 +75,9 @@ def unknown_key(key: str, place: Place, known: list[str], kind: Kind) -> tuple[P
     elif kind != "top" and key in properties("top"):
         zh = f"“{shown}” 要写在文件最外层（不缩进）。"
         en = f"'{shown}' belongs at the top level of the file (no indentation)."
-    return place, Remark(zh, en)
+    else:
+        return None
+    return Remark(zh, en)
 
 
 def _sign_in(key: str, place: Place, meant: str) -> tuple[Place, Remark] | None:

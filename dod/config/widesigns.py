@@ -15,6 +15,7 @@ HEAD = rf"^(?P<indent>\s*(?:-\s+)*)(?P<key>{KEY})"
 Found = tuple[int, Remark, str | None] | None
 
 CURLY = "“”‘’＂"
+WIDE_OPENERS = ("｛", "［", "【", "「")
 # What nobody sees and no credential holds; a joiner may stand in a name, for its emoji.
 _UNSEEN = re.compile("[\u00ad\u200b\u200c\u200e\u200f\u202a-\u202e\u2060-\u2064\ufeff]")
 
@@ -109,11 +110,7 @@ def wide_bracket(line: str, _above: str) -> Found:
     repaired = line[:start] + narrow(line[start:])
     return (
         match.end(),
-        Remark(
-            "括号是全角的；请用英文括号：列表用 [ ]，一组设置用 { }。",
-            "Full-width brackets; use ASCII ones: [ ] for a list, { } for a mapping.",
-            repaired.strip(),
-        ),
+        wide_brackets(repaired.strip()),
         repaired,
     )
 
@@ -143,6 +140,14 @@ def in_word(word: str) -> tuple[int, Remark, str] | None:
     if match := re.search("[\uff01-\uff5e\u3000]", word):
         return match.start(), wide_sign(match[0]), unicodedata.normalize("NFKC", word)
     return None
+
+
+def wide_brackets(fix: str) -> Remark:
+    return Remark(
+        "括号是全角的；请用英文括号：列表用 [ ]，一组设置用 { }。",
+        "Full-width brackets; use ASCII ones: [ ] for a list, { } for a mapping.",
+        fix,
+    )
 
 
 UNSEEN = Remark(

@@ -52,7 +52,9 @@ def _look_at(node: Scalar, rule: Json, path: tuple[str | int, ...], key: str) ->
         yield Finding(node.place, node.fault, path)
     elif node.value is None:
         if rule:
-            yield Finding(node.place, nothing_after(key, rule, node.place), path)
+            remark = nothing_after(key, rule, node.place)
+            item = isinstance(path[-1], int)
+            yield Finding(node.place, replace(remark, fix="") if item else remark, path)
     elif isinstance(node.value, str) and rule:
         if found := _sign(node, node.value, rule, key, item=isinstance(path[-1], int)):
             yield Finding(*found, path)
@@ -77,7 +79,7 @@ def _sign(
         return None  # free text may well be “<…>”
     if UNFILLED.fullmatch(value):
         return place, unfilled(key)
-    if node.plain and _in_curly_quotes(value, strict=strict):
+    if node.plain and in_curly_quotes(value, strict=strict):
         return place, curly(key, value, secret=secret, item=item)
     if not strict or node.written.startswith("!secret"):
         return None
@@ -102,7 +104,7 @@ def _strict(rule: Json) -> bool:
     return "enum" in rule or rule.get("type") in {"integer", "boolean"}
 
 
-def _in_curly_quotes(value: str, *, strict: bool) -> bool:
+def in_curly_quotes(value: str, *, strict: bool) -> bool:
     ends = (value[:1] in CURLY, value[-1:] in CURLY)
     return len(value) > 1 and (any(ends) if strict else all(ends))
 
