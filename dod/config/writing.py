@@ -94,6 +94,9 @@ def _sign(
         fix = "…" if secret else word
         written = f'{key}: ["{fix}"]' if item else f'{key}: "{fix}"' if secret else f"{key}: {fix}"
         return _inside(node, offset), replace(remark, fix=written)
+    credential = secret or rule.get("x-reload") == "reconnect"
+    if credential and (match := re.search("[^\\x00-\\x7f]", value)):
+        return _inside(node, match.start()), foreign(key)
     return None
 
 
@@ -196,6 +199,13 @@ def tag_as_text(key: str, meant: str) -> Remark:
         f"The value of '{key}' is read as mere text; write the tag {tag} with an ASCII '!', "
         "without quotes and without a space after the '!'.",
         f"{key}: {meant}",
+    )
+
+
+def foreign(key: str) -> Remark:
+    return Remark(
+        f"“{key}” 只由英文字母、数字和符号组成；请从控制台重新复制。",
+        f"'{key}' has ASCII letters, digits and signs only; copy it from the console again.",
     )
 
 
