@@ -76,8 +76,8 @@ SECTIONS = {
         unknown-tag-include capital-tag tag-with-colon tag-without-space tag-without-bang
         tag-with-space tag-quoted tag-on-mapping tag-as-key strange-tag python-tag binary-tag
         env-tag env-dollar env-braces unset-variable bearer-key space-in-key chinese-in-secret
-        hash-after-secret hash-in-secret secret-in-clear include-missing include-outside include-cycle
-        include-broken""",
+        hash-after-secret hash-in-secret secret-in-clear include-missing include-outside
+        include-cycle include-broken""",
     "secrets.yaml": """
         secrets-full-width-colon secrets-curly-quotes secrets-number secrets-empty-value
         secrets-unfilled secrets-hash secrets-duplicate secrets-nested secrets-list

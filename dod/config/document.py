@@ -14,7 +14,7 @@ from dod.config.source import Place, Remark, Source, damage
 from dod.config.wrecks import explain
 
 MAX_REPAIRS = 20
-REPAIRABLE = 100_000  # characters: each repair parses the text once more
+REPAIRED = 600_000  # characters parsed for repairs in all: each parses the whole text once more
 _CORE = "tag:yaml.org,2002:"
 
 
@@ -87,7 +87,7 @@ def parse(source: Source) -> Parsed:
     if found := damage(source):
         return Parsed(None, (found,), sound=False)
     text, remarks = source.text, []
-    for _ in range(MAX_REPAIRS if len(text) < REPAIRABLE else 1):
+    for _ in range(min(MAX_REPAIRS, 1 + REPAIRED // (len(text) + 1))):
         graph = compose(text)
         if not isinstance(graph, Wreck):
             tree = _Tree(Source(source.file, text, source.secret), source)
