@@ -8,13 +8,14 @@ MADE := $(VENV)/.made
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench-reload storm soak lock clean
+.PHONY: help demo test check bench-reload bench-load storm soak lock clean
 
 help: ## this list
 	@echo 'make demo    a DingTalk, a Dify and a chat page on this machine, with dod between them'
 	@echo 'make check   format, lint, types, layers and unit tests: less than a minute'
 	@echo 'make test    every test: unit, contract, SDK and end to end'
 	@echo 'make bench-reload   from a save to its effect, with 50 bots: docs/benchmarks.md'
+	@echo 'make bench-load     one load of a file of 50 bots: its time and memory'
 	@echo 'make storm   everything fails at random for 3 x 10 minutes: docs/reliability.md'
 	@echo 'make soak    an hour of talk and faults: memory, threads, descriptors'
 	@echo 'make image   the container image, and its tests on the Docker Engine of this machine'
@@ -53,6 +54,10 @@ storm: $(MADE)
 soak: $(MADE)
 	@echo '== soak'
 	@$(BIN)/python -m tests.storm.soak $(or $(ARGS),--seconds 3600)
+
+bench-load: $(MADE)
+	@echo '== one load of a file of 50 bots'
+	@$(BIN)/python -m tests.bench.load
 
 # The build backend comes along, so that dod itself is installed offline and from the lock, too.
 lock: $(MADE)

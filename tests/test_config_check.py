@@ -9,9 +9,9 @@ BOT = """\
 bots:
   - name: a
     dingtalk_app_client_id: dingabcdefgh
-    dingtalk_app_client_secret: abcdefgh
+    dingtalk_app_client_secret: !env_var A_SECRET abcdefgh
     dify_app_type: chatbot
-    dify_app_api_key: app-x
+    dify_app_api_key: !env_var A_KEY app-x
 """
 
 

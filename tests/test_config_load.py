@@ -6,9 +6,9 @@ import httpx
 import pytest
 
 from dod import logs
+from dod.config.addresses import bad_url
 from dod.config.bots import Tagged
 from dod.config.load import Loaded, load, load_file, load_text
-from dod.config.rules import bad_url
 from dod.config.spec import PUBLIC_TEMPLATE_ID, BotSpec
 
 SECRET = "Zx9KpQ7vR2mN4tB8wL1cY6hJ3fD5sG0a"
@@ -91,8 +91,9 @@ def test_the_originals_files_run_unchanged(tmp_path: Path) -> None:
     assert chat.dingtalk_ai_card_content_key == "content"
     assert (chat.dify_inputs, workflow.dify_inputs) == ((), (("query", "{text}"),))
     assert completion.dify_app_type == "completion"
-    assert [problem.file for problem in loaded.problems] == [".env"]
-    assert "conversation.expire_minutes" in loaded.problems[0].en
+    advice, warning = loaded.problems
+    assert (advice.file, advice.advice, warning.file) == (".bots.yaml", True, ".env")
+    assert "conversation.expire_minutes" in warning.en
     assert "DIFY_CONVERSATION_REMAIN_TIME" not in os.environ
 
 
@@ -102,7 +103,9 @@ def test_an_unfilled_template_id_in_env_is_unset_with_a_warning(tmp_path: Path) 
     assert loaded.verdict == "accepted"
     assert first(loaded).dingtalk_ai_card_template_id == PUBLIC_TEMPLATE_ID
     assert first(loaded).dingtalk_ai_card_content_key == "msgContent"
-    assert [(it.severity, it.file, it.line) for it in loaded.problems] == [("warning", ".env", 1)]
+    assert [(it.severity, it.file, it.line) for it in loaded.problems if not it.advice] == [
+        ("warning", ".env", 1)
+    ]
 
 
 # -- waiting
@@ -171,7 +174,7 @@ def test_the_second_of_two_alike_is_left_out(tmp_path: Path) -> None:
     loaded = read(tmp_path, "bots:\n" + bot("a") + bot("a", max_workers="9") + same)
     assert loaded.accepted == ("a",)
     assert loaded.rejected == ("#2", "c")
-    assert "lines 2 and 7" in said(loaded)[0]
+    assert "here and on line 2" in said(loaded)[0]
     assert first(loaded).max_workers == 2
 
 
@@ -362,9 +365,9 @@ def test_a_reused_anchor_is_no_failure(tmp_path: Path) -> None:
 
 
 def test_chinese_punctuation_in_values_is_legal(tmp_path: Path) -> None:
-    loaded = read(tmp_path, "bots:\n" + bot("人事：“助手”"))
+    loaded = read(tmp_path, "bots:\n" + bot("hr").replace("name: hr", "name: 人事：“助手”"))
     assert loaded.accepted == ("人事：“助手”",)
-    assert not loaded.problems
+    assert all(problem.advice for problem in loaded.problems)
 
 
 def test_file_and_text_take_the_same_path(tmp_path: Path) -> None:

@@ -84,12 +84,13 @@ def it(tmp_path: Path) -> Scene:
 
 
 def bot(name: str, more: str = "", *, client: str = "", secret: str = "s3cret-of-{}") -> str:
+    plain = name if name.isascii() else name.encode().hex()
     return (
         f"- name: {name}\n"
-        f"  dingtalk_app_client_id: {client or 'ding' + name}\n"
-        f"  dingtalk_app_client_secret: {secret.format(name)}\n"
+        f"  dingtalk_app_client_id: {client or 'ding' + plain}\n"
+        f"  dingtalk_app_client_secret: {secret.format(plain)}\n"
         f"  dify_app_type: chatbot\n"
-        f"  dify_app_api_key: {'app-key-of-' + name}\n{more}"
+        f"  dify_app_api_key: {'app-key-of-' + plain}\n{more}"
     )
 
 

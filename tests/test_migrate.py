@@ -264,7 +264,7 @@ def test_any_encoding_becomes_utf_8(tmp_path: Path, data: bytes) -> None:
 
 
 ODD = ["it's:#1", 'a"b\\c', "!secret", "'x'", "{a}", "-b", "@at", "%x"]
-ODD += ["0123456", "true", "1e5", "&a*b", "a:b", "\u201cx"]
+ODD += ["0123456", "true", "1e5", "&a*b", "a:b"]
 
 
 @pytest.mark.parametrize("value", ODD)

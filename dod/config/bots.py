@@ -24,7 +24,7 @@ from dod.config.spec import (
     Web,
 )
 
-Say = Callable[[str, int, Place], Remark]
+Say = Callable[[str, Place, Place], Remark]
 
 
 class Tagged(str):
@@ -53,8 +53,8 @@ def read_bots(
     nodes: tuple[Node, ...], defaults: Mapping | None, environment: Environment, report: Report
 ) -> list[Candidate]:
     """Every bot of the file, in its order; what is wrong goes to ``report``."""
-    names: dict[str, int] = {}
-    clients: dict[str, int] = {}
+    names: dict[str, Place] = {}
+    clients: dict[str, Place] = {}
     candidates = []
     for number, node in enumerate(nodes, 1):
         if not isinstance(node, Mapping):
@@ -93,7 +93,7 @@ def _complain_shape(node: Node, report: Report) -> None:
 
 
 def _alone(
-    node: Mapping, key: str, seen: dict[str, int], *, bot: str, report: Report, say: Say
+    node: Mapping, key: str, seen: dict[str, Place], *, bot: str, report: Report, say: Say
 ) -> bool:
     """Whether no bot before this one has the same ``key``; bots that are wrong count, too."""
     entry, value = node.entries.get(key), _text(node, key)
@@ -102,23 +102,34 @@ def _alone(
     if value in seen:
         report.error(entry.node.place, say(value, seen[value], entry.node.place), bot)
         return False
-    seen[value] = entry.node.place.line
+    seen[value] = entry.node.place
     return True
 
 
-def same_name(name: str, first: int, place: Place) -> Remark:
+def same_name(name: str, first: Place, place: Place) -> Remark:
+    zh, en = _line(first, place)
     return Remark(
-        f"机器人名称 “{name}” 写了两次（第 {first} 行和第 {place.line} 行）；名称不能重复。",
-        f"Two bots are called '{name}' (lines {first} and {place.line}); names must differ.",
+        f"机器人名称 “{name}” 写了两次（{zh}和第 {place.line} 行）；名称不能重复。",
+        f"Two bots are called '{name}' (here and on {en}); names must differ.",
         f"name: {name}2",
     )
 
 
-def same_client(client: str, first: int, _place: Place) -> Remark:
+def same_client(client: str, first: Place, place: Place) -> Remark:
+    zh, en = _line(first, place)
     return Remark(
-        f"dingtalk_app_client_id “{client}” 与第 {first} 行的机器人重复。",
-        f"dingtalk_app_client_id '{client}' is already used on line {first}.",
+        f"dingtalk_app_client_id “{client}” 与{zh}的机器人重复（这里是第 {place.line} 行）；"
+        "一个钉钉应用只能有一个机器人。",
+        f"dingtalk_app_client_id '{client}' is already used on {en} (and here on line "
+        f"{place.line}); a DingTalk app has one bot.",
     )
+
+
+def _line(first: Place, second: Place) -> tuple[str, str]:
+    """Where ``first`` is, for somebody who looks at ``second``."""
+    if first.source.file == second.source.file:
+        return f"第 {first.line} 行", f"line {first.line}"
+    return f" {first.source.file} 第 {first.line} 行", f"line {first.line} of {first.source.file}"
 
 
 NOT_A_BOT = Remark(

@@ -10,11 +10,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from dod.config.document import Entry, Mapping, Node, Odd, Scalar
-from dod.config.problems import MOST, nearest, shorten
-from dod.config.schema import Json, Kind, properties
+from dod.config.document import Mapping, Node, Odd, Scalar
+from dod.config.problems import MOST, nearest
+from dod.config.schema import Json, Kind
 from dod.config.slips import on_line
 from dod.config.source import Place, Remark
+from dod.config.strangers import meant_by, unknown_key
+from dod.config.widesigns import WIDE_OPENERS, narrow, wide_brackets
 
 _TRUE, _FALSE = {"yes", "on", "y", "true", "是", "开"}, {"no", "off", "n", "false", "否", "关"}
 
@@ -50,7 +52,7 @@ def other(case: Case) -> list[Finding]:
 def _unknown_keys(case: Case) -> list[Finding]:
     if not isinstance(case.node, Mapping):
         return []
-    known = case.rule.get("properties", {})
+    known = list(case.rule.get("properties", {}))
     if "patternProperties" in case.rule:
         return [
             Finding(
@@ -60,7 +62,7 @@ def _unknown_keys(case: Case) -> list[Finding]:
             if not key
         ]
     return [
-        Finding(entry.key, unknown_key(key, entry, list(known), case), (key,))
+        Finding(*unknown_key(key, entry.key, known, case.kind), (key,))
         for key, entry in case.node.entries.items()
         if key not in known
     ]
@@ -69,8 +71,12 @@ def _unknown_keys(case: Case) -> list[Finding]:
 def _missing(case: Case) -> list[Finding]:
     if not isinstance(case.node, Mapping):
         return []
-    keys = [key for key in case.wanted if key not in case.node.entries]
+    known = list(case.rule.get("properties", {}))
     # A key that is there, but written wrongly, is told as such.
+    meant = {meant_by(key, known) for key in case.node.entries if key not in known}
+    keys = [key for key in case.wanted if key not in case.node.entries and key not in meant]
+    if not keys:
+        return []
     first = next(iter(case.node.entries.values()), None)
     place = case.node.place
     # After ``<<`` or ``!include`` the first key may stand elsewhere.
@@ -114,6 +120,15 @@ def _wants_integer(case: Case) -> list[Finding]:
 def _wants_string(case: Case) -> list[Finding]:
     key, node = case.key, case.node
     fix = f'{key}: ["…"]' if case.item else f'{key}: "…"'
+    if isinstance(node, Mapping) and len(node.entries) == 1 and not case.item:
+        word, entry = next(iter(node.entries.items()))
+        if isinstance(entry.node, Scalar) and entry.node.value is None:
+            return _one(
+                case,
+                f"“{key}” 的值以 {{ 开头，YAML 会当成一组设置；请给整个值加引号。",
+                f"The value of '{key}' begins with '{{' and is read as a mapping; quote all of it.",
+                f'{key}: "{{{word}}}"',
+            )
     if not isinstance(node, Scalar):
         return _one(
             case,
@@ -145,6 +160,10 @@ def _wants_string(case: Case) -> list[Finding]:
 
 def _wants_list(case: Case) -> list[Finding]:
     key, node = case.key, case.node
+    if slips := slips_in(node):
+        return [Finding(place, remark) for place, remark in slips]
+    if isinstance(node, Scalar) and node.plain and node.text[:1] in WIDE_OPENERS:
+        return [Finding(node.place, wide_brackets(narrow(node.place.text.strip())))]
     word = node.text if isinstance(node, Scalar) and len(node.text) < 40 else "…"
     return _one(
         case,
@@ -187,6 +206,11 @@ def _pattern(case: Case) -> list[Finding]:
     if values := case.rule.get("x-values"):
         return _choice(case, list(values))
     key, value = case.key, case.node.value if isinstance(case.node, Scalar) else ""
+    if value == "" and "minLength" in case.rule:
+        return []  # ``minLength`` says so
+    if case.rule.get("format") == "uri" and re.match("https?://", str(value)):
+        zh, en = f"“{key}” 里不能有空格。", f"'{key}' must not contain spaces."
+        return _one(case, zh, en, f"{key}: {''.join(str(value).split())}")
     hint = case.rule.get("x-hint", {"zh": "格式不对", "en": "has the wrong form"})
     fix = ""
     if case.rule.get("format") == "uri" and re.fullmatch(r"[\w.-]+(:\d+)?(/\S*)?", str(value)):
@@ -203,7 +227,11 @@ def _choice(case: Case, values: list[str]) -> list[Finding]:
     lower = {it.lower(): it for it in values}
     aliases = case.rule.get("x-aliases", {})
     word = value.strip().lower()
-    meant = aliases.get(word) or lower.get(word) or lower.get(nearest(word, list(lower), 0.5), "")
+    meant = (
+        aliases.get(word)
+        or lower.get(word)
+        or lower.get(nearest(word, list(lower), 0.5 if len(word) > 3 else 0.7), "")
+    )
     zh, en = f"“{key}” 只能是 {'、'.join(values)}", f"'{key}' must be one of {', '.join(values)}."
     if not meant:
         return _one(case, zh + "。", en)
@@ -252,28 +280,3 @@ WANTED: dict[str, Callable[[Case], list[Finding]]] = {
     "array": _wants_list,
     "object": _wants_mapping,
 }
-
-
-def unknown_key(key: str, entry: Entry, known: list[str], case: Case) -> Remark:
-    if slip := on_line(entry.key.source.lines, entry.key.line):
-        return slip.remark
-    shown = shorten(key)
-    meant = nearest(key.lower(), known)
-    if meant:
-        fix = f"{meant}: …"
-        return Remark(
-            f"没有 “{shown}” 这个设置项。是不是想写 “{meant}”？",
-            f"Unknown setting '{shown}'. Did you mean '{meant}'?",
-            fix,
-        )
-    zh, en = f"没有 “{shown}” 这个设置项。", f"Unknown setting '{shown}'."
-    if case.kind == "defaults" and key in properties("bot"):
-        zh = f"“{shown}” 每个机器人都不同，要写在各个机器人下面，不能写在 defaults 里。"
-        en = f"'{shown}' differs from bot to bot; write it under each bot, not in defaults."
-    elif case.kind == "top" and key in properties("bot"):
-        zh = f"“{shown}” 要写在 bots 里的机器人下面（注意缩进），不能写在最外层。"
-        en = f"'{shown}' belongs under a bot (mind the indentation), not at the top level."
-    elif case.kind != "top" and key in properties("top"):
-        zh = f"“{shown}” 要写在文件最外层（不缩进）。"
-        en = f"'{shown}' belongs at the top level of the file (no indentation)."
-    return Remark(zh, en)

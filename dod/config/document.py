@@ -8,17 +8,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ruamel.yaml import YAML
-from ruamel.yaml.composer import Composer
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
-
+from dod.config.composing import MAX_DEPTH, MAX_NODES, compose
+from dod.config.slips import Wreck
 from dod.config.source import Place, Remark, Source, damage
-from dod.config.wrecks import Wreck, explain
+from dod.config.wrecks import explain
 
-MAX_NODES = 10_000  # after alias expansion: a "billion laughs" file has few lines
-MAX_DEPTH = 30
 MAX_REPAIRS = 20
-REPAIRABLE = 100_000  # characters: each repair parses the text once more
+REPAIRED = 600_000  # characters parsed for repairs in all: each parses the whole text once more
 _CORE = "tag:yaml.org,2002:"
 
 
@@ -82,20 +78,6 @@ class Parsed:
     sound: bool
 
 
-class _Bounded(Composer):
-    """Stops a huge file early instead of reading it for half a minute."""
-
-    count = 0
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        self.count += 1
-        if self.count > MAX_NODES:
-            raise MarkedYAMLError(
-                problem="too many nodes", problem_mark=self.parser.peek_event().start_mark
-            )
-        return super().compose_node(parent, index)
-
-
 def parse(source: Source) -> Parsed:
     """Read ``source``. Never raises.
 
@@ -105,8 +87,8 @@ def parse(source: Source) -> Parsed:
     if found := damage(source):
         return Parsed(None, (found,), sound=False)
     text, remarks = source.text, []
-    for _ in range(MAX_REPAIRS if len(text) < REPAIRABLE else 1):
-        graph = _compose(text)
+    for _ in range(min(MAX_REPAIRS, 1 + REPAIRED // (len(text) + 1))):
+        graph = compose(text)
         if not isinstance(graph, Wreck):
             tree = _Tree(Source(source.file, text, source.secret), source)
             root = tree.root(graph)
@@ -122,36 +104,6 @@ def parse(source: Source) -> Parsed:
     return Parsed(None, tuple(remarks), sound=False)
 
 
-def _compose(text: str) -> Any:
-    """The node of ruamel (None for an empty document), or the wreck of a text without one."""
-    yaml = YAML(typ="safe", pure=True)
-    yaml.Composer = _Bounded
-    yaml.max_depth = MAX_DEPTH
-    yaml.composer.warn_double_anchors = False
-    lines = tuple(text.split("\n"))
-    try:
-        return yaml.compose(text)
-    except MarkedYAMLError as exc:
-        mark, context = exc.problem_mark or exc.context_mark, exc.context_mark
-        whole = Source("", text)
-        place = whole.find(mark.index if mark else 0)
-        begin = whole.find(context.index) if context else place
-        return Wreck(
-            lines,
-            place.line,
-            place.column,
-            str(exc.problem or ""),
-            str(exc.context or ""),
-            begin.line,
-            begin.column,
-        )
-    except RecursionError:
-        return Wreck(lines, 1, 1, "maximum depth of data structure exceeded")
-    except (YAMLError, ValueError, LookupError, AttributeError, TypeError, AssertionError) as exc:
-        # ruamel meets its own bugs on damaged files ("\UFFFFFFFF", a lone "!<"); still no crash.
-        return Wreck(lines, 1, 1, type(exc).__name__)
-
-
 class _Tree:
     """Turns ruamel's graph into our tree. ``source`` is what was parsed, ``shown`` the file."""
 
@@ -159,6 +111,8 @@ class _Tree:
         self._source = source
         self._shown = shown
         self._count = 0
+        self._last = shown.at(1, 1)
+        self._dashless: Mapping | None = None
         self.remarks: list[tuple[Place, Remark]] = []
 
     def root(self, graph: Any) -> Node | None:
@@ -167,7 +121,7 @@ class _Tree:
         try:
             return self._node(graph, 0)
         except OverflowError:
-            self.remarks.append((self._shown.at(1, 1), TOO_MANY))
+            self.remarks.append((self._last, TOO_MANY))
             return None
 
     def _place(self, mark: Any) -> Place:
@@ -179,6 +133,7 @@ class _Tree:
         if self._count > MAX_NODES or depth > MAX_DEPTH:
             raise OverflowError
         place, tag = self._place(graph.start_mark), str(graph.tag)
+        self._last = place
         kind = tag.removeprefix(_CORE)
         if graph.id == "scalar":
             return self._scalar(graph, place, tag, kind)
@@ -207,10 +162,15 @@ class _Tree:
     def _enter(self, mapping: Mapping, key: Any, node: Node) -> None:
         place = self._place(key.start_mark)
         if key.id != "scalar" or str(key.tag).startswith("!"):
-            self.remarks.append((place, ODD_KEY))
+            double = mapping.place.text.startswith("{{", mapping.place.column - 1)
+            self.remarks.append((place, BRACES if double else ODD_KEY))
             return
         if first := mapping.entries.get(key.value):
-            self.remarks.append((place, twice(key.value, first.key.line, place.line)))
+            # A bot without its dash: one remark says it, not one for each of its keys.
+            if self._dashless is not mapping:
+                self.remarks.append((place, twice(key.value, first.key.line, place.line)))
+            if key.value == "name":
+                self._dashless = mapping
             return
         mapping.entries[key.value] = Entry(place, node)
 
@@ -251,6 +211,19 @@ def _value(kind: str, text: str) -> int | float | bool | Odd | str | None:
 
 
 def twice(key: str, first: int, second: int) -> Remark:
+    if key == "name":
+        return Remark(
+            f"“name” 写了两次（第 {first} 行和第 {second} 行），只能留一个；"
+            "如果这里是另一个机器人，请以“- name:”开头。",
+            f"Duplicate key 'name' (lines {first} and {second}); if another bot begins here, "
+            "write '- name:'.",
+            "- name: …",
+        )
+    if first == second:
+        return Remark(
+            f"“{key}” 在第 {first} 行写了两次，只能留一个。",
+            f"Duplicate key '{key}' (twice on line {first}).",
+        )
     return Remark(
         f"“{key}” 写了两次（第 {first} 行和第 {second} 行），只能留一个。",
         f"Duplicate key '{key}' (lines {first} and {second}).",
@@ -269,6 +242,12 @@ NOT_MERGED = Remark(
 ODD_KEY = Remark(
     "设置项的名字只能是一个词，不能是列表、一组设置或带标签。",
     "The name of a setting must be a plain word, not a list, a mapping or a tag.",
+)
+
+
+BRACES = Remark(
+    "“{{ }}” 在这里不会被替换；环境变量写 !env_var 名称，密钥写 !secret 名称。",
+    "Nothing replaces '{{ }}' here; write !env_var NAME for a variable, !secret name for a secret.",
 )
 
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from dod.config.addresses import bad_url
 from dod.config.problems import Report, nearest
-from dod.config.rules import bad_url
 from dod.config.source import Place, Remark, Source
 from dod.config.spec import PUBLIC_TEMPLATE_ID, Language
 

@@ -8,8 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from dod.config.decoding import LOST, MAX_BYTES, decode
 from dod.config.problems import Report
-from dod.config.source import MAX_BYTES, Remark, Source, decode
+from dod.config.source import Place, Remark, Source
 
 # What is left of a file that an editor has truncated, or that a power cut has filled with NULs:
 # white space and halves of a byte order mark.
@@ -36,6 +37,7 @@ class Files:
         self.folder = folder
         self._report = report
         self._given = given or {}
+        self.broken: dict[str, Place] = {}  # where a file that is no text breaks off
         # Read once per load: a file that is included twice cannot change in between.
         self._read: dict[Path, bytes | OSError | None] = {}
 
@@ -65,12 +67,16 @@ class Files:
         if len(data) > MAX_BYTES:
             return too_large(file)
         text, warnings, fault = decode(data)
-        if fault:
-            return fault
         source = Source(file, text, secret)
         self._report.mask.harvest(source)
-        for warning in warnings:
-            self._report.warn(source.at(1, 1), warning)
+        lost = text.find("\ufffd")
+        if fault:
+            self.broken[file] = source.find(max(lost, 0))
+            return fault
+        if lost >= 0 and not source.find(lost).text.lstrip().startswith("#"):
+            self._report.warn(source.find(lost), LOST)
+        for index, warning in warnings:
+            self._report.warn(source.find(index), warning)
         return source
 
     def exists(self, path: Path) -> bool:

@@ -8,16 +8,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from dod.config.load import (
-    EMPTY,
-    NO_BOT_YET,
-    NO_FOLDER,
-    ONLY_COMMENTS,
-    Loaded,
-    load,
-    load_text,
-    no_file,
-)
+from dod.config.absence import EMPTY, NO_FOLDER, ONLY_COMMENTS, no_file
+from dod.config.load import Loaded, load, load_text
+from dod.config.outline import NO_BOT_YET
 from dod.config.problems import Problem, Severity
 from dod.config.source import Remark
 

@@ -21,9 +21,9 @@ from dod.config.document import Mapping, Scalar, Sequence, parse
 from dod.config.emitter import document
 from dod.config.load import Loaded, load_text
 from dod.config.masking import conceal
+from dod.config.secretsfile import RUN_SECRETS
 from dod.config.source import Source
 from dod.config.spec import Config, Web
-from dod.config.tags import RUN_SECRETS
 from dod.ownfiles import Trouble, write
 
 log = logging.getLogger(__name__)

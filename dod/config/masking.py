@@ -15,7 +15,9 @@ SHORTEST = 6
 WIDEST = 160  # characters of a source line that are shown
 LONGEST = 5_000  # a longer line is hidden whole: it is no line of a person, and costs time
 MOST_LINES = 5_000  # searched for secrets in advance; no person writes more
-_ODD = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ufeff]")
+_ODD = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u200b\u200c\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff]"
+)
 _TAG = re.compile(r"!\w+\s+(?P<name>[\w.-]+)(?P<rest>[^,}\]#]*)")
 _WORDS = re.compile(r"[A-Za-z]+|[0-9]+|[A-Za-z][a-z]*[0-9]{1,3}")
 _TOKEN = re.compile(r"[A-Za-z0-9_\-+/=.~]{10,}")
@@ -24,7 +26,10 @@ _CLIENT_ID = re.compile(r"ding[a-z0-9]{6,20}")
 _LOGIN = re.compile(r"(?<=://)[^\s/@]+(?=@)")
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}(\.schema)?")
 _HANDLER = re.compile(r"Dify[A-Za-z]*Handler")
-_HARMLESS = re.compile(r"""["'“”‘’]?<[^<>]*>["'“”‘’]?\s*[,}]?|["'“”‘’]{0,2}|[|>][-+0-9]*""")
+_HARMLESS = re.compile(
+    r"""["'“”‘’]?<[^<>]*>["'“”‘’]?\s*[,}]?|["'“”‘’]{0,2}|[|>][-+0-9]*|null|~"""
+    r"""|["']?[!！]?\s?(secret|env_var|include)s?(\s+[a-z]{1,12}(_[a-z0-9]{1,8}){1,3})?["']?"""
+)
 _OPENER = re.compile(
     r"^\s*(-\s+)*[\"']?[\w.$-]+[\"']?\s*[:：=]|^\s*-\s|^([<=>]{7}|-{3}|\.{3})|^\s*#"
 )
@@ -68,7 +73,7 @@ class Mask:
         names = "|".join(sorted(map(re.escape, keys), key=len, reverse=True))
         self._key = re.compile(
             rf"(?<![\w!])(?P<exact>{names})(?P<sep>[\"']?[ \t]*[:：=]?[ \t]*)"
-            r"|(?<![\w.!-])(?P<like>[\w.-]{0,40}"
+            r"|(?<![\w.!！-])(?P<like>[\w.-]{0,40}"
             r"(?:secret|key|passw|token|credential|密钥|密码|口令)[\w.-]{0,40})"
             r"[\"']?[ \t]*(?:[:：=]|[ \t])[ \t]*",
             re.IGNORECASE,
@@ -146,15 +151,18 @@ class Mask:
         if self._continues(source, number):
             return [(len(line) - len(line.lstrip()), end)] if end else []
         spans: list[tuple[int, int]] = []
+        judged = 0
         for match in self._key.finditer(line):
             if match["like"] is not None and match["like"].lower() in self._plain:
                 continue
-            if spans and match.start() < spans[-1][1]:
+            if match.start() < judged:
                 continue
             stop = end
             if "{" in line[: match.start()] and (cut := re.search(r"[,}]", line[match.end() :])):
                 stop = match.end() + cut.start()
-            spans += _hidden(line, match.end(), stop)
+            hidden = _hidden(line, match.end(), stop)
+            spans += hidden
+            judged = hidden[-1][1] if hidden else stop if _harmless(line[match.end() : stop]) else 0
         return spans
 
     def _continues(self, source: Source, number: int) -> bool:
@@ -199,7 +207,7 @@ def _indent(line: str) -> int:
 def _hidden(line: str, start: int, end: int) -> list[tuple[int, int]]:
     """The part of ``line[start:end]`` to hide: all, unless it is a tag, a placeholder or empty."""
     value = line[start:end].strip()
-    if not value or _HARMLESS.fullmatch(value):
+    if not value or _harmless(value):
         return []
     if match := _TAG.match(value):
         if looks_secret(match["name"]):
@@ -207,6 +215,10 @@ def _hidden(line: str, start: int, end: int) -> list[tuple[int, int]]:
         rest = start + line[start:end].index(value) + match.start("rest")
         return [(rest + 1, end)] if match["rest"].strip() else []
     return [(start, end)]
+
+
+def _harmless(value: str) -> bool:
+    return bool(_HARMLESS.fullmatch(value.strip()))
 
 
 def _window(line: str, offset: int) -> tuple[str, int]:

@@ -7,7 +7,7 @@ after the line that shows it has been complained about.
 import difflib
 import re
 import unicodedata
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from dod.config.masking import Mask
@@ -21,7 +21,8 @@ MOST = 20  # problems reported at once: beyond that nobody reads
 class Problem:
     """One problem, safe to show anywhere. ``line`` and ``column`` are 1-based.
 
-    ``source_line`` is masked; ``caret`` is the place's offset in it, in characters.
+    ``source_line`` is masked; ``caret`` is the place's offset in it, in characters. ``advice``: a
+    warning of nothing that is wrong.
     """
 
     severity: Severity
@@ -34,6 +35,7 @@ class Problem:
     fix: str = ""
     source_line: str = ""
     caret: int = 0
+    advice: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """The shape of ``GET /api/status`` (design §2.4)."""
@@ -50,6 +52,8 @@ class Problem:
     def render(self) -> str:
         """Several lines for a terminal: place, source line, caret, both sentences, the fix."""
         head = "错误 ERROR" if self.severity == "error" else "提醒 WARN"
+        if self.advice:
+            head = "建议 ADVICE"
         whose = f"  [机器人 bot {self.bot}]" if self.bot else ""
         # There is no line to show of a file that is missing, empty or unreadable.
         place = f"{self.file}:{self.line}:{self.column}" if self.source_line else self.file
@@ -115,6 +119,9 @@ def _blank(text: str) -> str:
     return "".join("\t" if char == "\t" else " " * width(char) for char in text)
 
 
+Draft = tuple[Severity, Place, str, Remark]
+
+
 @dataclass(slots=True)
 class Report:
     """Collects problems of one load; a place is told the same thing once."""
@@ -122,15 +129,18 @@ class Report:
     mask: Mask
     # The files' names in the order in which they were read, and are reported.
     order: list[str] = field(default_factory=list)
-    _drafts: dict[tuple[str, int, int, str], tuple[Severity, Place, str, Remark]] = field(
-        default_factory=dict
-    )
+    _drafts: dict[tuple[str, int, int, str], Draft] = field(default_factory=dict)
+    _advice: list[Draft] = field(default_factory=list)
 
     def error(self, place: Place, remark: Remark, bot: str = "") -> None:
         self._add("error", place, remark, bot)
 
     def warn(self, place: Place, remark: Remark, bot: str = "") -> None:
         self._add("warning", place, remark, bot)
+
+    def advise(self, place: Place, remark: Remark) -> None:
+        """As ``warn``, but kept back while there are errors: first things first."""
+        self._advice.append(("warning", place, "", remark))
 
     def _add(self, severity: Severity, place: Place, remark: Remark, bot: str) -> None:
         key = (place.source.file, place.line, place.column, remark.zh)
@@ -142,11 +152,16 @@ class Report:
 
     def problems(self) -> tuple[Problem, ...]:
         """At most ``MOST``, errors before warnings when there are more; in the files' order."""
-        drafts = sorted(self._drafts.values(), key=lambda draft: draft[0] != "error")[:MOST]
+        advice = [] if self.failed else self._advice
+        drafts = sorted(self._drafts.values(), key=lambda draft: draft[0] != "error") + advice
+        drafts = drafts[:MOST]
         files = dict.fromkeys([*self.order, *(draft[1].source.file for draft in drafts)])
         order = {file: number for number, file in enumerate(files)}
         drafts.sort(key=lambda d: (order[d[1].source.file], d[1].line, d[1].column))
-        return tuple(self._finish(*draft) for draft in drafts)
+        return tuple(
+            replace(self._finish(*draft), advice=any(draft is it for it in advice))
+            for draft in drafts
+        )
 
     def _finish(self, severity: Severity, place: Place, bot: str, remark: Remark) -> Problem:
         line, caret = self.mask.line(place)

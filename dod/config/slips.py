@@ -10,9 +10,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from dod.config.source import Remark
-
-_KEY = r"[\"']?[A-Za-z_$][\w.-]*[\"']?"
-HEAD = rf"^(?P<indent>\s*(?:-\s+)*)(?P<key>{_KEY})"
+from dod.config.widesigns import (
+    HEAD,
+    KEY,
+    Found,
+    wide_bracket,
+    wide_colon,
+    wide_dash,
+    wide_gap,
+    wide_hash,
+    wide_indent,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +33,23 @@ class Slip:
     repaired: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Wreck:
+    """Where ruamel stopped (1-based), what it said, and where the thing began that it was in."""
+
+    lines: tuple[str, ...]
+    line: int
+    column: int
+    problem: str
+    context: str = ""
+    begin_line: int = 1
+    begin_column: int = 1
+
+    def text(self, line: int) -> str:
+        return self.lines[line - 1] if 1 <= line <= len(self.lines) else ""
+
+
 # -- one line is enough to see these: (column, sentences, repaired line)
-Found = tuple[int, Remark, str | None] | None
 
 
 def conflict(line: str, _above: str) -> Found:
@@ -58,40 +81,21 @@ def tab_indent(line: str, above: str) -> Found:
     )
 
 
-def wide_indent(line: str, _above: str) -> Found:
-    match = re.match(r"[ \t]*[\u3000\u00a0]\s*", line)
-    if not match or not line.strip():
+def fence(line: str, _above: str) -> Found:
+    if not re.match(r"\s*(```|~~~)", line):
         return None
-    repaired = match[0].replace("\u3000", "  ").replace("\u00a0", " ") + line[match.end() :]
     return (
-        re.search("[\u3000\u00a0]", line).start() + 1,  # type: ignore[union-attr]
+        len(line) - len(line.lstrip()) + 1,
         Remark(
-            "缩进里有全角空格或不间断空格；请改用普通空格。",
-            "Full-width or non-breaking space used for indentation; use ordinary spaces.",
-            repaired.rstrip(),
+            "这是 Markdown 代码块的标记（从网页或聊天里复制时带来的），请删掉这一行。",
+            "This marks a block of code in Markdown, copied along with it; delete the line.",
         ),
-        repaired,
-    )
-
-
-def wide_dash(line: str, _above: str) -> Found:
-    match = re.match(r"(\s*)[－—–•·](\s*)(?=\S)", line)
-    if not match:
-        return None
-    repaired = f"{match[1]}- {line[match.end() :]}"
-    return (
-        len(match[1]) + 1,
-        Remark(
-            "列表的横线是全角或长横线；请用英文减号加一个空格。",
-            "Not an ASCII '-': list items begin with '-' and a space.",
-            repaired.strip(),
-        ),
-        repaired,
+        "",
     )
 
 
 def dash_without_space(line: str, _above: str) -> Found:
-    match = re.match(rf"(\s*)-(?={_KEY}\s*[:：])", line)
+    match = re.match(rf"(\s*)-(?={KEY}\s*[:：])", line)
     if not match:
         return None
     repaired = f"{match[1]}- {line[match.end() :]}"
@@ -106,16 +110,16 @@ def dash_without_space(line: str, _above: str) -> Found:
     )
 
 
-def wide_colon(line: str, _above: str) -> Found:
-    match = re.match(HEAD + r"\s*(?P<colon>：)\s*", line)
+def wrong_colon(line: str, _above: str) -> Found:
+    match = re.match(HEAD + r"\s*(?P<sign>[=＝；;∶﹕︰])\s*", line)
     if not match:
         return None
     repaired = f"{match['indent']}{match['key']}: {line[match.end() :]}"
     return (
-        match.start("colon") + 1,
+        match.start("sign") + 1,
         Remark(
-            "冒号是中文全角“：”；请用英文冒号加一个空格。",
-            "Full-width colon; use an ASCII colon followed by a space.",
+            f"设置项和值之间要用英文冒号加一个空格，不是“{match['sign']}”。",
+            f"Between a setting and its value stands ': ', not '{match['sign']}'.",
             repaired.strip(),
         ),
         repaired,
@@ -150,10 +154,15 @@ LINE_SLIPS: tuple[Callable[[str, str], Found], ...] = (
     conflict,
     tab_indent,
     wide_indent,
+    wide_hash,
+    fence,
     wide_dash,
     dash_without_space,
+    wide_gap,
     wide_colon,
+    wide_bracket,
     missing_space,
+    wrong_colon,
     missing_colon,
 )
 

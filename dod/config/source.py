@@ -1,14 +1,12 @@
-"""A file as text: how its bytes are read, and where in it something stands.
+"""A file as text, and where in it something stands.
 
 Lines and columns are 1-based and counted in characters, as editors show them.
 """
 
 import bisect
-import codecs
 import re
 from dataclasses import dataclass, field
 
-MAX_BYTES = 1_000_000
 # What the YAML specification calls printable; ruamel refuses everything else.
 UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
@@ -65,22 +63,6 @@ class Remark:
     fix: str = ""
 
 
-GBK = Remark(
-    "文件是 GBK（ANSI）编码，已自动按 GBK 读取；请另存为 UTF-8。",
-    "The file is GBK-encoded; read as GBK. Please save it as UTF-8.",
-)
-UTF16 = Remark(
-    "文件是 UTF-16（“Unicode”）编码，已自动转换；请另存为 UTF-8。",
-    "The file is UTF-16 (“Unicode”); it was converted. Please save it as UTF-8.",
-)
-BOM = Remark(
-    "文件里有看不见的 BOM 字符（U+FEFF），已忽略；请另存为“UTF-8”（不带 BOM）。",
-    "The file contains an invisible BOM (U+FEFF), ignored. Please save it as UTF-8 without BOM.",
-)
-GARBLED = Remark(
-    "文件既不是 UTF-8 也不是 GBK 编码，读不出来；请另存为 UTF-8。",
-    "The file is neither UTF-8 nor GBK and cannot be read. Please save it as UTF-8.",
-)
 NUL = Remark(
     "文件里有空字节（NUL），可能在断电时损坏，或不是文本文件；请用备份恢复或重新保存。",
     "The file contains NUL bytes: perhaps damaged by a power cut, or no text file. "
@@ -90,27 +72,6 @@ CONTROL = Remark(
     "这里有一个看不见的控制字符，请删掉。",
     "There is an invisible control character here; please delete it.",
 )
-
-
-def decode(data: bytes) -> tuple[str, tuple[Remark, ...], Remark | None]:
-    """Text with Unix line ends; what to warn of; and why it could not be read, if so."""
-    warnings: list[Remark] = []
-    try:
-        if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-            text = data.decode("utf-16")
-            warnings.append(UTF16)
-        else:
-            text = data.decode("utf-8")
-    except UnicodeDecodeError:
-        try:
-            text = data.decode("gb18030")
-        except UnicodeDecodeError:
-            return "", (), GARBLED
-        warnings.append(GBK)
-    if "\ufeff" in text:
-        text = text.replace("\ufeff", "")
-        warnings.append(BOM)
-    return text.replace("\r\n", "\n").replace("\r", "\n"), tuple(warnings), None
 
 
 def damage(source: Source) -> tuple[Place, Remark] | None:

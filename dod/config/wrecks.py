@@ -5,100 +5,61 @@ explanation is one further function in a table.
 """
 
 import re
-from dataclasses import dataclass
 
-from dod.config.slips import HEAD, Slip, on_line
+from dod.config.slips import Slip, Wreck, on_line
 from dod.config.source import Remark
-
-
-@dataclass(frozen=True, slots=True)
-class Wreck:
-    """Where ruamel stopped (1-based), what it said, and where the thing began that it was in."""
-
-    lines: tuple[str, ...]
-    line: int
-    column: int
-    problem: str
-    context: str = ""
-    begin_line: int = 1
-    begin_column: int = 1
-
-    def text(self, line: int) -> str:
-        return self.lines[line - 1] if 1 <= line <= len(self.lines) else ""
+from dod.config.stumbles import (
+    after_bracket,
+    after_pipe,
+    after_quote,
+    bare_star,
+    colon_in_value,
+    quote_above,
+    special_start,
+    unclosed_quote,
+    undefined_alias,
+)
+from dod.config.widesigns import KEY, in_brackets
 
 
 def second_document(wreck: Wreck) -> Slip | None:
     if "another document" not in wreck.problem:
         return None
-    zh = "文件里有两个 YAML 文档（“---” 分隔）；只支持一个，请合并并删掉 “---”。"
-    en = "Two YAML documents ('---'); only one is supported. Merge them and delete '---'."
-    return Slip(wreck.line, wreck.column, Remark(zh, en))
+    sign, line, column = "---", wreck.line, wreck.column
+    if not wreck.text(line).startswith(sign):  # then a "..." has ended the first one
+        above = [it for it in range(1, line) if wreck.text(it).startswith("...")]
+        sign, line, column = "...", above[-1] if above else line, 1 if above else column
+    zh = f"文件里有两个 YAML 文档（“{sign}” 分隔）；只支持一个，请合并并删掉 “{sign}”。"
+    en = f"Two YAML documents ('{sign}'); only one is supported. Merge them and delete '{sign}'."
+    return Slip(line, column, Remark(zh, en))
 
 
-def bare_star(wreck: Wreck) -> Slip | None:
-    if "alias" not in wreck.problem + wreck.context:
-        return None
-    line, column = (
-        (wreck.begin_line, wreck.begin_column) if wreck.context else (wreck.line, wreck.column)
-    )
-    text = wreck.text(line)
-    zh = "“*” 在 YAML 里有特殊含义；表示“所有”时要加引号。"
-    en = "'*' has a meaning of its own in YAML; quote it to say “everybody”."
-    rest = text[column - 1 :]
-    if not re.match(r"\*\s*([,\]}].*)?$", rest):
-        return Slip(line, column, Remark(zh, en, '"*"'))
-    repaired = f'{text[: column - 1]}"*"{rest[1:]}'
-    return Slip(line, column, Remark(zh, en, repaired.strip()), repaired)
-
-
-def unclosed_quote(wreck: Wreck) -> Slip | None:
-    if "quoted scalar" not in wreck.context:
-        return None
-    if "escape" in wreck.problem or "hexdecimal" in wreck.problem:
-        zh = "双引号里的反斜杠 \\ 有特殊含义；含 \\ 的值请改用单引号。"
-        en = "A backslash has a meaning of its own in double quotes; use single quotes."
-        return Slip(wreck.line, wreck.column, Remark(zh, en, "'…\\…'"))
-    zh = "这里开始的引号没有闭合（或双引号里有反斜杠）。"
-    en = f"Unclosed quote or bad escape: {wreck.problem}"
-    fix = "成对使用引号；含 \\ 的值改用单引号"
-    return Slip(wreck.begin_line, wreck.begin_column, Remark(zh, en, fix))
-
-
-def after_quote(wreck: Wreck) -> Slip | None:
-    match = re.match(HEAD + r":\s+([\"']).*?\3(?=\s*[^\s#,}\]])", wreck.text(wreck.line))
-    if not match or "expected <block end>" not in wreck.problem:
-        return None
-    zh = "引号后面还有内容；要么整个值都放进引号，要么在值里不用引号。"
-    en = "There is text after the closing quote; put the whole value in quotes."
-    return Slip(wreck.line, match.end() + 1, Remark(zh, en))
-
-
-def colon_in_value(wreck: Wreck) -> Slip | None:
-    if "mapping values are not allowed" not in wreck.problem:
-        return None
-    text = wreck.text(wreck.line)
-    match = re.match(HEAD + r":\s+(?P<value>[^\s\"'\[{|>&*!#].*:(\s.*|$))", text)
-    if not match or wreck.column <= match.start("value"):
-        return None
-    value = match["value"].rstrip().replace("\\", "\\\\").replace('"', '\\"')
-    repaired = f'{text[: match.start("value")]}"{value}"'
-    zh, en = "值里含有“: ”，必须加引号。", "The value contains ': ' and must be quoted."
-    remark = Remark(zh, en, repaired.strip())
-    return Slip(wreck.line, match.start("value") + 1, remark, repaired)
-
-
-def special_start(wreck: Wreck) -> Slip | None:
-    match = re.search(r"found character '(.)' that cannot start any token", wreck.problem)
-    if not match or match[1] == "\t":
+def tab_inside(wreck: Wreck) -> Slip | None:
+    if "character '\\t'" not in wreck.problem:
         return None
     text, start = wreck.text(wreck.line), wreck.column - 1
-    zh = f"值不能以 “{match[1]}” 开头；请给整个值加引号。"
-    en = f"A value must not begin with '{match[1]}'; quote the whole value."
-    value = text[start:].rstrip()
-    if '"' in value or "\\" in value or not re.search(r"[:\-]\s+$", text[:start]):
-        return Slip(wreck.line, wreck.column, Remark(zh, en))
-    repaired = f'{text[:start]}"{value}"'
-    return Slip(wreck.line, wreck.column, Remark(zh, en, repaired.strip()), repaired)
+    if "\t" not in text[start:]:
+        return None
+    start = text.index("\t", start)
+    repaired = f"{text[:start]} {text[start:].lstrip()}"
+    zh = "这里有一个 Tab 键；YAML 里请用空格。"
+    en = "There is a tab here; YAML wants spaces."
+    return Slip(wreck.line, start + 1, Remark(zh, en, repaired.strip()), repaired)
+
+
+def wide_comma(wreck: Wreck) -> Slip | None:
+    if "flow" not in wreck.context + wreck.problem:
+        return None
+    for line in range(wreck.begin_line, wreck.line + 1):
+        text = wreck.text(line)
+        start = wreck.begin_column - 1 if line == wreck.begin_line else 0
+        repaired = in_brackets(text, start)
+        if match := re.search("[，、：｛｝［］【】]", text[start:] if repaired != text else ""):
+            zh = f"[ ] 或 {{ }} 里的“{match[0]}”是全角的；请用英文的逗号、冒号和括号。"
+            en = f"Full-width '{match[0]}' inside [ ] or {{ }}; use ASCII commas, colons, brackets."
+            place = start + match.start() + 1
+            return Slip(line, place, Remark(zh, en, repaired.strip()), repaired)
+    return None
 
 
 def open_bracket(wreck: Wreck) -> Slip | None:
@@ -129,9 +90,27 @@ def misaligned(wreck: Wreck) -> Slip | None:
     column = len(text) - len(text.lstrip()) + 1
     zh = "缩进对不齐：同一层的每一行要从同一列开始。"
     en = "Indentation does not line up with the lines above."
+    if repaired := _aligned(wreck):
+        return Slip(wreck.line, column, Remark(zh, en, repaired.rstrip()), repaired)
     other = wreck.begin_line if block else wreck.line - 1
     fix = f"与第 {other} 行开始的块对齐 · line up with the block of line {other}"
     return Slip(wreck.line, column, Remark(zh, en, fix if other >= 1 else ""))
+
+
+def _aligned(wreck: Wreck) -> str | None:
+    """The line where it lines up with the nearest one above it, if there is one so near."""
+    text = wreck.text(wreck.line)
+    body = text.lstrip()
+    if not re.match(r"- |" + KEY + ":( |$)", body):
+        return None
+    columns = []
+    for above in wreck.lines[max(0, wreck.line - 20) : wreck.line - 1]:
+        match = re.match(r"(?P<indent> *)(?P<dash>(- +)?)" + KEY + ":( |$)", above)
+        if match and (match["dash"] or not body.startswith("-")):
+            columns.append(match.start("dash") if body.startswith("-") else match.end("dash"))
+    now = len(text) - len(body)
+    best = min(reversed(columns), key=lambda it: abs(it - now), default=now)
+    return " " * best + body if 0 < abs(best - now) <= 3 else None
 
 
 def too_much(wreck: Wreck) -> Slip | None:
@@ -152,8 +131,12 @@ def key_without_value(wreck: Wreck) -> Slip | None:
     return Slip(wreck.begin_line, wreck.begin_column, Remark(zh, en))
 
 
-CERTAIN = (too_much, second_document, bare_star, unclosed_quote)
+CERTAIN = (too_much, second_document, undefined_alias, bare_star, unclosed_quote, wide_comma)
 LIKELY = (
+    tab_inside,
+    after_pipe,
+    quote_above,
+    after_bracket,
     colon_in_value,
     after_quote,
     special_start,

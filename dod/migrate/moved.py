@@ -129,6 +129,10 @@ class _Move:
         if read == properties("bot")[key]["default"]:
             self._notes.append(notes.as_default(name))
             return
+        bots = self._original.bots
+        if bots and all(key in bot.keys for bot in bots):
+            self._notes.append(notes.every_bot_says(name, key))
+            return
         if key == "max_workers":
             yield "# 这里一个名额同时回答 16 个问题。 Here one worker answers 16 questions at once."
         yield f"{key}: {spelled(read)}"

@@ -37,6 +37,13 @@ def as_default(name: str) -> Remark:
     )
 
 
+def every_bot_says(name: str, key: str) -> Remark:
+    return Remark(
+        f"{name} 不用写：每个机器人都自己写了 {key}。",
+        f"{name} is left out: every bot says its own {key}.",
+    )
+
+
 def unfilled(name: str) -> Remark:
     what = (
         ("，用钉钉公共 AI 卡片", ": DingTalk's public AI card is used")

@@ -6,11 +6,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from dod.config.decoding import MAX_BYTES, decode
 from dod.config.lastgood import LastGood
 from dod.config.load import Loaded, load
 from dod.config.masking import Mask
 from dod.config.schema import key_names
-from dod.config.source import MAX_BYTES, Source, decode
+from dod.config.source import Source
 from dod.config.spec import BotSpec
 from dod.messages import CardStyle
 
