@@ -4,7 +4,7 @@ import asyncio
 import logging
 import random
 from collections import Counter
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import pytest
 
@@ -414,33 +414,37 @@ def test_fifty_bots_cut_at_once_come_back_apart() -> None:
 
     async def act() -> None:
         async with scene() as it:
-            waits: list[float] = []
+            waits: dict[str, list[float]] = {f"ding-{n}": [] for n in range(50)}
 
+            @dataclass(frozen=True)
             class Noted(Backoff):
+                whose: str = ""
+
                 def delay(self, failures: int) -> float:
-                    waits.append(super().delay(failures))
-                    return waits[-1]
+                    waits[self.whose].append(super().delay(failures))
+                    return waits[self.whose][-1]
 
             channels = [
                 DingTalkChannel(
-                    client_id=it.sim.add_app(f"ding-{n}", "secret").client_id,
+                    client_id=it.sim.add_app(client_id, "secret").client_id,
                     client_secret="secret",
                     openapi=it.sim.url,
                     qps=lambda: 0,
                     spend=lambda _: None,
                     push=lambda _: None,
-                    backoff=Noted(0.2, 0.2),
-                    times=QUICK,
+                    backoff=Noted(0.2, 0.2, whose=client_id),
+                    times=replace(QUICK, handshake=10.0, answer=10.0),
                 )
-                for n in range(50)
+                for client_id in waits
             ]
             runs = [asyncio.create_task(each.run(it._receive, lambda _: None)) for each in channels]
-            await it.until(lambda: all(each.connections == 1 for each in channels), 20)
-            for n in range(50):
-                await it.sim.cut(f"ding-{n}")
-            await it.until(lambda: all(each.connections == 2 for each in channels), 20)
-            assert len(set(waits)) == len(waits) == 50
-            tenths = Counter(int(wait * 50) for wait in waits)
+            await it.until(lambda: all(each.connections for each in channels), 20)
+            for client_id in waits:
+                await it.sim.cut(client_id)
+            await it.until(lambda: all(each.connections > 1 for each in channels), 20)
+            first = [noted[0] for noted in waits.values()]
+            assert len(set(first)) == 50
+            tenths = Counter(int(wait * 50) for wait in first)
             assert max(tenths.values()) <= 15
             await asyncio.gather(*(each.aclose() for each in channels))
             await asyncio.gather(*runs, return_exceptions=True)
