@@ -21,7 +21,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
     for layer in (
         "errors texts logs",
         "ports messages",
-        "alerts bell budget config editor http inotify notice ownfiles pulse status watch",
+        "alerts bell budget config editor http inotify notice ownfiles pulse sockets status watch",
         "bridge dingtalk dify store",
         "doctor",
         "botthread",
@@ -40,6 +40,7 @@ LIBRARIES: dict[str, frozenset[str]] = {
     "aiohttp": frozenset({"web", "sim"}),
     "dingtalk_stream": frozenset({"dingtalk"}),
     "diskcache": frozenset({"store"}),
+    "httpcore": frozenset({"sockets"}),
     "httpx": frozenset({"http", "dify", "dingtalk"}),
     "httpx_sse": frozenset({"dify"}),
     "idna": frozenset({"config"}),
