@@ -9,6 +9,7 @@ Longer than a module should be: it is the one face of seven siblings, which test
 
 import asyncio
 import json
+import ssl
 import time
 import uuid
 from collections import Counter
@@ -55,8 +56,12 @@ class SimDingTalk:
         month_quota: int = 0,
         switches: Switches | None = None,
         host: str = "127.0.0.1",
+        tls: ssl.SSLContext | None = None,
     ) -> None:
-        """``qps``: calls a second of one app to one API; ``month_quota``: of one corp; 0 = off."""
+        """``qps``: calls a second of one app to one API; ``month_quota``: of one corp; 0 = off.
+
+        ``tls``: a server's context; then everything is https and wss.
+        """
         self.switches = switches or Switches()
         self.faults = Faults()
         self.world = World()
@@ -66,6 +71,7 @@ class SimDingTalk:
         self.http_connections = 0  # TCP connections accepted, websockets included
         self._robot = Robot(self.world, self.switches, self.faults)
         self._listen = (host, port)
+        self._tls = tls
         cards = Cards(self.world, self.switches, self.faults)
         self._http = Http(self.gate, self.stream, cards, self._robot, self.switches)
         self._waiters: list[asyncio.Future[None]] = []
@@ -82,9 +88,12 @@ class SimDingTalk:
             self._http.serve, request_factory=_request, access_log=None, lingering_time=0.0
         )
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(self._accept, *self._listen, backlog=1024)
+        self._server = await loop.create_server(
+            self._accept, *self._listen, backlog=1024, ssl=self._tls
+        )
         host, port = self._server.sockets[0].getsockname()[:2]
-        self.url = self.stream.url = self._robot.url = f"http://{host}:{port}"
+        scheme = "https" if self._tls else "http"
+        self.url = self.stream.url = self._robot.url = f"{scheme}://{host}:{port}"
         return self
 
     async def close(self) -> None:
