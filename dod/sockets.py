@@ -11,6 +11,7 @@ import importlib.util
 import select
 import ssl
 import sys
+from asyncio import sslproto
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -34,6 +35,11 @@ _OTHER_FAMILY = 0.25  # seconds until IPv4 is tried beside IPv6 (RFC 8305)
 # only the modules that it has found: each look was a walk through all of sys.path.
 if importlib.util.find_spec("sniffio") is None:
     sys.modules.setdefault("sniffio", None)  # type: ignore[arg-type]  # the documented way
+
+
+# Each TLS connection of asyncio, the websockets among them, holds a zeroed buffer of this size for
+# what comes in: 256 KB, of which an idle bot used to have one and its HTTP client the other.
+sslproto.SSLProtocol.max_size = 32 * 1024
 
 
 class Flow(asyncio.Protocol):
