@@ -8,12 +8,13 @@ MADE := $(VENV)/.made
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench-reload bench-load storm soak lock clean
+.PHONY: help demo test check bench bench-reload bench-load storm soak lock clean
 
 help: ## this list
 	@echo 'make demo    a DingTalk, a Dify and a chat page on this machine, with dod between them'
 	@echo 'make check   format, lint, types, layers and unit tests: less than a minute'
 	@echo 'make test    every test: unit, contract, SDK and end to end'
+	@echo 'make bench   every number of docs/benchmarks.md but the image, in ten minutes; rewrites its table'
 	@echo 'make bench-reload   from a save to its effect, with 50 bots: docs/benchmarks.md'
 	@echo 'make bench-load     one load of a file of 50 bots: its time and memory'
 	@echo 'make storm   everything fails at random for 3 x 10 minutes: docs/reliability.md'
@@ -41,6 +42,11 @@ check: $(MADE)
 test: $(MADE)
 	@echo '== all tests but those of the image (make image)'
 	@$(BIN)/pytest -q tests --ignore=tests/image
+
+# ORIGINAL=checkout ORIGINAL_PYTHON=interpreter: beside zfanswer/dify-on-dingtalk v0.1.
+bench: $(MADE)
+	@echo '== dod beside the least bridge$(if $(ORIGINAL), and the original): ten minutes on an idle machine'
+	@ORIGINAL='$(ORIGINAL)' ORIGINAL_PYTHON='$(ORIGINAL_PYTHON)' $(BIN)/python -m tests.bench $(ARGS)
 
 bench-reload: $(MADE)
 	@echo '== from a save to its effect, with 50 bots: two minutes'

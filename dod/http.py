@@ -14,12 +14,16 @@ from collections.abc import AsyncIterator, Callable
 import httpx
 
 import dod
+from dod import sockets
 
 log = logging.getLogger(__name__)
 
 # None, None: the defaults (100 connections, pool time-out) would end 200 turns in PoolTimeout.
 # 90 s: people ask again within a minute or so, and need no new TLS handshake then.
-LIMITS = httpx.Limits(max_connections=None, max_keepalive_connections=None, keepalive_expiry=90)
+KEEPALIVE = 90.0
+LIMITS = httpx.Limits(
+    max_connections=None, max_keepalive_connections=None, keepalive_expiry=KEEPALIVE
+)
 POOLS = 16
 
 
@@ -52,15 +56,18 @@ def client(
         base_url=base_url,
         verify=tls(),
         limits=LIMITS,
-        transport=None if proxied else Pools(_transport),
+        transport=None if proxied else Pools(_Transport),
         timeout=httpx.Timeout(10.0, read=read, pool=None),
         headers={"User-Agent": f"dod/{dod.__version__}", **(headers or {})},
         follow_redirects=False,
     )
 
 
-def _transport() -> httpx.AsyncHTTPTransport:
-    return httpx.AsyncHTTPTransport(verify=tls(), limits=LIMITS)
+class _Transport(httpx.AsyncHTTPTransport):
+    """httpx's own on our sockets: it names no way to choose them."""
+
+    def __init__(self) -> None:
+        self._pool = sockets.pool(tls(), keepalive=KEEPALIVE)
 
 
 class Pools(httpx.AsyncBaseTransport):

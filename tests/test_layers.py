@@ -21,7 +21,10 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
     for layer in (
         "errors texts logs",
         "ports messages",
-        "alerts bell budget config editor http inotify migrate notice ownfiles pulse status watch",
+        (
+            "alerts bell budget config editor http inotify migrate notice ownfiles pulse "
+            "sockets status watch"
+        ),
         "bridge dingtalk dify store",
         "doctor",
         "botthread",
@@ -40,6 +43,7 @@ LIBRARIES: dict[str, frozenset[str]] = {
     "aiohttp": frozenset({"web", "sim"}),
     "dingtalk_stream": frozenset({"dingtalk"}),
     "diskcache": frozenset({"store"}),
+    "httpcore": frozenset({"sockets"}),
     "httpx": frozenset({"http", "dify", "dingtalk"}),
     "httpx_sse": frozenset({"dify"}),
     "idna": frozenset({"config"}),

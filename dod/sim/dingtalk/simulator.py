@@ -60,7 +60,7 @@ class SimDingTalk:
     ) -> None:
         """``qps``: calls a second of one app to one API; ``month_quota``: of one corp; 0 = off.
 
-        ``tls``: serve https and wss, with this context's certificate.
+        ``tls``: a server's context; then everything is https and wss.
         """
         self.switches = switches or Switches()
         self.faults = Faults()
