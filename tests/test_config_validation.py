@@ -54,7 +54,7 @@ def theirs(value: Any, kind: Kind) -> set[tuple[Any, str]]:
 
 
 @settings(
-    max_examples=600, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
+    max_examples=250, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
 )
 @given(
     st.dictionaries(st.sampled_from([*KEYS, "other"]), values, max_size=8), st.sampled_from(KINDS)
