@@ -1,6 +1,8 @@
 import dataclasses
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -125,6 +127,19 @@ def test_an_example_with_every_key_is_the_defaults() -> None:
 @pytest.mark.parametrize("word", ["chatbot", "Chatbot", "CHATBOT", "WorkFlow", "Completion"])
 def test_the_app_type_may_have_any_letter_case(word: str) -> None:
     Draft202012Validator(properties("bot")["dify_app_type"]).validate(word)
+
+
+def test_jsonschema_is_not_imported_before_it_is_needed() -> None:
+    code = "import sys, dod.config.check; print('jsonschema' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=True,
+        cwd=ROOT,
+    )
+    assert done.stdout.strip() == "False"
 
 
 def test_the_schema_is_plain_json() -> None:

@@ -47,6 +47,7 @@ LIBRARIES: dict[str, frozenset[str]] = {
     "httpx": frozenset({"http", "dify", "dingtalk"}),
     "httpx_sse": frozenset({"dify"}),
     "idna": frozenset({"config"}),
+    "jsonschema": frozenset({"config"}),
     "ruamel": frozenset({"config"}),
     "watchdog": frozenset({"inotify"}),
     "websockets": frozenset({"dingtalk"}),

@@ -3,13 +3,14 @@
 A schema sees values; what is in the writing alone is in ``writing``.
 """
 
+import functools
 import re
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from dod.config.complaints import EXPLAIN, Case, Finding, other
 from dod.config.document import Entry, Mapping, Node, Sequence, plain, scalars
 from dod.config.schema import Json, Kind, deref, of_kind, walk
-from dod.config.validation import Broken, broken_rules
 from dod.config.writing import look, no_secret
 
 
@@ -30,14 +31,24 @@ class Checked:
         return {str(it.path[0]) for it in self.findings if it.path and not it.warning}
 
 
+@functools.cache
+def _validator(kind: Kind) -> Any:
+    # Imported here: it costs 12 MB and 70 ms, which `dod status` and the like need not pay.
+    from jsonschema import Draft202012Validator
+
+    return Draft202012Validator(of_kind(kind))
+
+
 def check(node: Mapping, kind: Kind) -> Checked:
     """Hold ``node`` against the schema; everything wrong with it at once. Never raises."""
     node = normalise(node, of_kind(kind))
     findings = list(look(node, deref(of_kind(kind)), ()))
     told = {finding.path for finding in findings if not finding.warning}
-    for broken in broken_rules(plain(node), of_kind(kind)):
-        if not any(broken.path[: len(it)] == it for it in told):
-            findings += _explain(node, broken, kind)
+    for error in _validator(kind).iter_errors(plain(node)):
+        path = tuple(error.absolute_path)
+        if any(path[: len(it)] == it for it in told):
+            continue
+        findings += _explain(node, path, error, kind)
     secrets = [
         scalar.value
         for path, rule in walk(of_kind(kind))
@@ -96,13 +107,12 @@ def _find(node: Node, path: tuple[str | int, ...]) -> Entry | None:
     return entry
 
 
-def _explain(node: Mapping, broken: Broken, kind: Kind) -> list[Finding]:
-    path = broken.path
+def _explain(node: Mapping, path: tuple[Any, ...], error: Any, kind: Kind) -> list[Finding]:
     entry = _find(node, path)
     target = entry.node if entry else node
     words = [step for step in path if isinstance(step, str)]
     key = words[-1] if words else ""
     item = bool(path) and isinstance(path[-1], int)
-    case = Case(key, target, broken.schema, broken.wanted, kind, item=item)
-    found = EXPLAIN.get(broken.keyword, other)(case)
+    case = Case(key, target, error.schema, error.validator_value, kind, item=item)
+    found = EXPLAIN.get(error.validator, other)(case)
     return [replace(it, path=(*path, *it.path)) for it in found]
