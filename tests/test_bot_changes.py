@@ -9,7 +9,7 @@ from dataclasses import replace
 from dod.bridge.bot import Bot
 from dod.bridge.claims import Claims
 from dod.config.spec import BotSpec, Config
-from dod.messages import Finished, Message, Started, TextDelta
+from dod.messages import Finished, Message, Press, PressReply, Started, TextDelta
 from dod.ports import StateChange
 from tests.fakes import FakeChannel, MemoryStore, ScriptedApp, Step
 from tests.scene import NOW, SPEC, FakeMeter, message
@@ -26,8 +26,9 @@ class RefusedChannel(FakeChannel):
         self,
         on_message: Callable[[Message], Awaitable[None]],
         on_state: Callable[[StateChange], None],
+        on_press: Callable[[Press], Awaitable[PressReply]] | None = None,
     ) -> None:
-        del on_message
+        del on_message, on_press
         on_state(StateChange("bad_credentials", "DingTalk refuses the AppSecret"))
         await self.left.wait()
 

@@ -13,13 +13,13 @@ from typing import Any, TypeVar
 from websockets.exceptions import ConnectionClosed
 from websockets.frames import CloseCode
 
-from dod.dingtalk import frames, inbound
+from dod.dingtalk import frames, inbound, presses
 from dod.dingtalk.api import Api
 from dod.dingtalk.frames import Frame
 from dod.dingtalk.gateway import Link, open_link
 from dod.dingtalk.times import EAGER, Backoff
 from dod.errors import BadCredentials, DingTalkError
-from dod.messages import Message
+from dod.messages import Message, Press, PressReply
 from dod.ports import StateChange
 
 log = logging.getLogger(__name__)
@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 OnMessage = Callable[[Message], Awaitable[None]]
 OnState = Callable[[StateChange], None]
+OnPress = Callable[[Press], Awaitable[PressReply]]
 
 _LEVELS = {"retrying": logging.WARNING, "bad_credentials": logging.ERROR}
 
@@ -35,6 +36,10 @@ _ANYTHING = {"response": None}  # DingTalk ignores what is in the ack of a bot m
 
 
 async def _nobody(_message: Message) -> None: ...
+
+
+async def _no_button(_press: Press) -> PressReply:
+    return PressReply()
 
 
 def _ending(exc: ConnectionClosed) -> str:
@@ -62,6 +67,7 @@ class Stream:
         self._backoff = backoff
         self._on_message: OnMessage = _nobody
         self._on_state: OnState = lambda _change: None
+        self._on_press: OnPress = _no_button
         self._state: StateChange | None = None
         self._leaving = asyncio.Event()
         self._ended = asyncio.Event()
@@ -72,11 +78,14 @@ class Stream:
         self._failures = 0  # attempts and short-lived connections in a row
         self._denials = 0  # refused credentials in a row
 
-    async def run(self, on_message: OnMessage, on_state: OnState) -> None:
+    async def run(
+        self, on_message: OnMessage, on_state: OnState, on_press: OnPress | None = None
+    ) -> None:
         """See ``Channel.run``."""
         if self._leaving.is_set():
             return
         self._on_message, self._on_state = on_message, on_state
+        self._on_press = on_press or _no_button
         self._ended.clear()
         try:
             self._tell(StateChange("connecting"))
@@ -221,7 +230,7 @@ class Stream:
             case frames.CALLBACK, frames.BOT_MESSAGE:
                 self._start(self._tasks, self._take(link, frame), f"frame-{frame.message_id}")
             case frames.CALLBACK, frames.CARD_CALLBACK:
-                self._ack(link, frame, {"response": {}})
+                self._start(self._tasks, self._answer_press(link, frame), "press")
             case _:
                 log.warning("bot=%s unknown topic %s %r", self._name, frame.kind, frame.topic[:80])
                 self._ack(link, frame, {}, code=frames.NO_HANDLER)
@@ -249,6 +258,23 @@ class Stream:
             log.exception("bot=%s message %s could not be taken", self._name, message.id)
         finally:
             handed_over.set()
+
+    async def _answer_press(self, link: Link, frame: Frame) -> None:
+        """Hand over a pressed button; what becomes of the card travels in the ack (§3.1)."""
+        response: dict[str, Any] = {}
+        press = presses.press(frame)
+        if press is None:
+            log.warning("bot=%s got a press of no card; ignored", self._name)
+        else:
+            self._push(press.corp_id)
+            try:
+                async with asyncio.timeout(self._times.press):
+                    response = presses.response(await self._on_press(press))
+            except TimeoutError:
+                log.warning("bot=%s a button was not answered in time", self._name)
+            except Exception:
+                log.exception("bot=%s a button could not be answered", self._name)
+        await self._send_ack(link, frame, {"response": response})
 
     async def _ack_when(self, handed_over: asyncio.Event, link: Link, frame: Frame) -> None:
         with contextlib.suppress(TimeoutError):
