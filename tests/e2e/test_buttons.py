@@ -47,9 +47,9 @@ def test_a_button_stops_the_card_and_difys_run(tmp_path: Path, kind: str) -> Non
             assert card.state == "typing"
             press(rig, card, stopper, "stop")
             assert card.params["stopped"] == "true"
-            assert rig.answer(group, number + 1, 5) is card
-            assert card.state == "finished"
-            assert card.text.endswith(say("stopped", "zh"))
+            ended = rig.answer(group, number + 1, 5)
+            assert (ended, ended.state) == (card, "finished")
+            assert ended.text.endswith(say("stopped", "zh"))
             rig.until(lambda: rig.dify.running == 0, "Dify has stopped", 5)
             press(rig, card, ann, "stop")
             assert card.private[ann.sender_id]["notice"] == say("nothing_to_stop", "zh")
