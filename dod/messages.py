@@ -10,6 +10,7 @@ from typing import Any, Literal
 ChatKind = Literal["single", "group"]
 AttachmentKind = Literal["picture", "audio", "video", "file"]  # DingTalk's word
 FileKind = Literal["image", "document", "audio", "video", "custom"]  # Dify's word
+Rating = Literal["like", "dislike"]  # Dify's word
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +96,33 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True)
+class Press:
+    """A button of a card, pressed (docs/card-template.md).
+
+    ``card_id``: its outTrackId. ``staff_id``: who; empty outside the organisation. ``action``:
+    "" where the template has a button that means nothing to dod.
+    """
+
+    card_id: str
+    staff_id: str
+    action: Literal["stop", "like", "dislike", ""]
+    corp_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PressReply:
+    """What becomes of the card that was pressed.
+
+    ``stopped``: for everybody, there is nothing to stop any more. For the presser alone:
+    ``notice``, a sentence, and ``rating``, what was taken.
+    """
+
+    notice: str = ""
+    stopped: bool = False
+    rating: Rating | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ConversationKey:
     """Whose memory: one bot (client id), one chat, and one person, or ``*`` for a shared group."""
 
@@ -175,10 +203,14 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """First data event: from here the turn can be stopped and the conversation is known."""
+    """First data event: from here the turn can be stopped and the conversation is known.
+
+    ``message_id`` names the answer for a rating; a workflow's has none.
+    """
 
     task_id: str
     conversation_id: str
+    message_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,17 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
-from dod.messages import Abilities, AnswerEvent, Attachment, CardStyle, Message, Question
+from dod.messages import (
+    Abilities,
+    AnswerEvent,
+    Attachment,
+    CardStyle,
+    Message,
+    Press,
+    PressReply,
+    Question,
+    Rating,
+)
 
 MediaKind = Literal["image", "voice", "video", "file"]
 ChannelState = Literal["connecting", "connected", "retrying", "bad_credentials", "stopped"]
@@ -79,11 +89,13 @@ class Channel(Protocol):
         self,
         on_message: Callable[[Message], Awaitable[None]],
         on_state: Callable[[StateChange], None],
+        on_press: Callable[[Press], Awaitable[PressReply]] | None = None,
     ) -> None:
         """Stay connected until ``leave``; return then. Never raises for a neighbour's failure.
 
         A frame is acknowledged on its own socket when ``on_message`` returns, which it must do
-        within a second, and in any case after a second.
+        within a second, and in any case after a second. ``on_press`` is cancelled after 1.5 s:
+        a button waits for two (dingtalk-protocol §3.1).
         """
 
     async def leave(self) -> None:
@@ -160,6 +172,9 @@ class App(Protocol):
 
     async def stop(self, task_id: str, user: str) -> None:
         """Ask Dify to end a running answer; its stream then ends by itself. Raises DifyError."""
+
+    async def rate(self, message_id: str, rating: Rating, user: str, comment: str = "") -> None:
+        """Tell Dify what ``user``, who asked, thinks of an answer. Idempotent. Raises DifyError."""
 
     async def abilities(self) -> Abilities:
         """What the app takes beside text; asked of Dify once in a while. Raises DifyError."""

@@ -140,17 +140,45 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "Done: a new conversation has begun; what was said before is no longer considered.",
     ),
     "nothing_to_stop": ("现在没有正在生成的回答。", "There is no answer in progress."),
-    "help": (
-        "直接提问即可，群里请先 @我。\n\n"
-        "- `/new` 或 新对话：忘掉之前的内容，重新开始\n"
-        "- `/stop` 或 停止：停止正在生成的回答\n"
-        "- `/id`：查看您和本会话的 ID（给管理员配置用）\n"
-        "- `/help` 或 帮助：显示本说明",
-        "Just ask; in a group, @ me first.\n\n"
-        "- `/new`: forget what was said before and start over\n"
-        "- `/stop`: stop the answer in progress\n"
-        "- `/id`: show your id and this chat's (for the administrator)\n"
-        "- `/help`: this text",
+    "help_ask": ("直接提问即可。", "Just ask."),
+    "help_ask_group": ("@我 并写上问题即可。", "@ me and write your question."),
+    "help_send": ("也可以发给我：{kinds}。", "You can also send me: {kinds}."),
+    "help_send_alone": (
+        "在与我的单聊里还可以发：{kinds}（钉钉群里我收不到）。",
+        "In a chat with me alone you can also send: {kinds} (in groups they do not reach me).",
+    ),
+    "help_new": (
+        "`/new` 或 新对话：忘掉之前的内容，重新开始",
+        "`/new`: forget what was said before and start over",
+    ),
+    "help_stop": ("`/stop` 或 停止：停止正在生成的回答", "`/stop`: stop the answer in progress"),
+    "help_rate": (
+        "`/good` 或 点赞、`/bad` 或 点踩：评价上一条回答，后面可以写原因",
+        "`/good`, `/bad`: rate the last answer; you may add why",
+    ),
+    "help_id": (
+        "`/id`：查看您和本会话的 ID（给管理员配置用）",
+        "`/id`: show your id and this chat's (for the administrator)",
+    ),
+    "help_help": ("`/help` 或 帮助：显示本说明", "`/help`: this text"),
+    # -- ratings and buttons
+    "rated": ("已收到您的评价，谢谢！", "Thank you, your rating has been passed on."),
+    "nothing_to_rate": ("还没有可以评价的回答。", "There is no answer to rate yet."),
+    "rating_unknown": (
+        "这个机器人的回答不能评价（Dify 工作流没有评价功能）。",
+        "This bot's answers cannot be rated (Dify keeps no ratings for workflows).",
+    ),
+    "rating_gone": (
+        "这条回答不能评价，或者已经太久了。",
+        "This answer cannot be rated, or is too old to be.",
+    ),
+    "rating_not_yours": (
+        "只有提问的人可以评价这条回答。",
+        "Only the person who asked can rate this answer.",
+    ),
+    "stop_not_yours": (
+        "只有提问的人或管理员可以停止这条回答。",
+        "Only the person who asked, or an administrator, can stop this answer.",
     ),
     "id": (
         "- 您的 ID（staffId）：`{staff_id}`\n- 本会话 ID：`{chat_id}`\n- 会话类型：{chat_type}\n"

@@ -18,7 +18,17 @@ from collections.abc import (
 from dataclasses import dataclass, field
 
 from dod.errors import ContentTooLong, FileGone, FileNotTaken
-from dod.messages import Abilities, AnswerEvent, Attachment, CardStyle, Message, Question
+from dod.messages import (
+    Abilities,
+    AnswerEvent,
+    Attachment,
+    CardStyle,
+    Message,
+    Press,
+    PressReply,
+    Question,
+    Rating,
+)
 from dod.ports import App, Card, Channel, Connection, Download, Json, MediaKind, StateChange, Store
 
 
@@ -149,13 +159,16 @@ class FakeChannel:
         self.closed = False
         self._connected = asyncio.Event()
         self._on_message: Callable[[Message], Awaitable[None]] | None = None
+        self._on_press: Callable[[Press], Awaitable[PressReply]] | None = None
 
     async def run(
         self,
         on_message: Callable[[Message], Awaitable[None]],
         on_state: Callable[[StateChange], None],
+        on_press: Callable[[Press], Awaitable[PressReply]] | None = None,
     ) -> None:
         self._on_message = on_message
+        self._on_press = on_press
         self.connections += 1
         on_state(StateChange("connecting"))
         on_state(StateChange("connected"))
@@ -168,6 +181,12 @@ class FakeChannel:
         await self._connected.wait()
         assert self._on_message is not None
         await self._on_message(message)
+
+    async def press(self, press: Press) -> PressReply:
+        """Returns what would be acknowledged."""
+        await self._connected.wait()
+        assert self._on_press is not None
+        return await self._on_press(press)
 
     async def leave(self) -> None:
         self.left.set()
@@ -245,6 +264,8 @@ class ScriptedApp:
         self.questions: list[Question] = []
         self.stops: list[tuple[str, str]] = []  # (task id, user)
         self.faults = Faults()
+        self.ratings: list[tuple[str, Rating, str, str]] = []  # message id, rating, user, comment
+        self.rating_gate: asyncio.Event | None = None  # while set and not open, a rating waits here
         self.can = Abilities()
         self.uploads: list[tuple[str, str, bytes, str]] = []  # name, media, content, user
         self.heard = "what was said"
@@ -275,6 +296,13 @@ class ScriptedApp:
 
     async def stop(self, task_id: str, user: str) -> None:
         self.stops.append((task_id, user))
+
+    async def rate(self, message_id: str, rating: Rating, user: str, comment: str = "") -> None:
+        await asyncio.sleep(0)
+        if self.rating_gate is not None:
+            await self.rating_gate.wait()
+        self.faults.strike("rate")
+        self.ratings.append((message_id, rating, user, comment))
 
     async def abilities(self) -> Abilities:
         await asyncio.sleep(0)

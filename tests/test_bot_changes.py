@@ -12,7 +12,7 @@ from dod.bridge import bot as bot_module
 from dod.bridge.bot import Bot
 from dod.bridge.claims import Claim, Claims
 from dod.config.spec import BotSpec, Config
-from dod.messages import Finished, Message, Started, TextDelta
+from dod.messages import Finished, Message, Press, PressReply, Started, TextDelta
 from dod.ports import StateChange
 from tests.fakes import FakeChannel, MemoryStore, ScriptedApp, Step
 from tests.scene import NOW, SPEC, FakeMeter, message
@@ -29,8 +29,9 @@ class RefusedChannel(FakeChannel):
         self,
         on_message: Callable[[Message], Awaitable[None]],
         on_state: Callable[[StateChange], None],
+        on_press: Callable[[Press], Awaitable[PressReply]] | None = None,
     ) -> None:
-        del on_message
+        del on_message, on_press
         on_state(StateChange("bad_credentials", "DingTalk refuses the AppSecret"))
         await self.left.wait()
 
@@ -420,8 +421,9 @@ class FlightyChannel(FakeChannel):
         self,
         on_message: Callable[[Message], Awaitable[None]],
         on_state: Callable[[StateChange], None],
+        on_press: Callable[[Press], Awaitable[PressReply]] | None = None,
     ) -> None:
-        del on_message
+        del on_message, on_press
         while not self.left.is_set():
             on_state(StateChange("connected"))
             on_state(StateChange("retrying", "DingTalk closed the connection (code 1000)"))
@@ -436,10 +438,11 @@ class PromptChannel(FakeChannel):
         self,
         on_message: Callable[[Message], Awaitable[None]],
         on_state: Callable[[StateChange], None],
+        on_press: Callable[[Press], Awaitable[PressReply]] | None = None,
     ) -> None:
         on_state(StateChange("connected"))
         await on_message(message("prompt"))
-        await super().run(on_message, on_state)
+        await super().run(on_message, on_state, on_press)
 
 
 def test_a_connection_that_is_closed_at_once_replaces_none_that_works() -> None:

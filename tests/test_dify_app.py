@@ -565,3 +565,59 @@ def test_what_is_no_http_is_told() -> None:
     told, _ = against_bytes(Play(b"SSH-2.0-OpenSSH_9.2\r\n\r\n"))
     assert told.error
     assert told.error.key == "dify_cut"
+
+
+# -- ratings
+
+
+@pytest.mark.parametrize("kind", ["chat", "agent", "chatflow", "completion"])
+@pytest.mark.parametrize("version", ["0.15", "1.13"])
+def test_an_answer_is_rated_by_the_name_it_started_with(kind: Kind, version: Version) -> None:
+    async def scenario(sim: SimDify, app: DifyApp) -> None:
+        told = await hear(app, asked())
+        await app.rate(told.started.message_id, "like", "alice")
+        await app.rate(told.started.message_id, "dislike", "alice", "not so")
+        assert [(it.rating, it.user, it.content) for it in sim.ratings.taken] == [
+            ("like", "alice", ""),
+            ("dislike", "alice", "not so"),
+        ]
+
+    against_sim(scenario, kind, version)
+
+
+def test_a_workflow_has_no_answer_to_rate() -> None:
+    async def scenario(_sim: SimDify, app: DifyApp) -> None:
+        assert (await hear(app, asked())).started.message_id == ""
+
+    against_sim(scenario, "workflow")
+
+
+def test_a_long_user_rates_what_it_asked() -> None:
+    async def scenario(sim: SimDify, app: DifyApp) -> None:
+        user = "u" * 300
+        told = await hear(app, asked(user=user))
+        await app.rate(told.started.message_id, "like", user)
+        assert len(sim.ratings.taken) == 1
+
+    against_sim(scenario)
+
+
+def test_ratings_that_dify_does_not_take() -> None:
+    async def scenario(sim: SimDify, app: DifyApp) -> None:
+        told = await hear(app, asked())
+        name = told.started.message_id
+        for message_id, user in ((name, "bob"), ("no-such", "alice")):
+            with pytest.raises(DifyError) as caught:
+                await app.rate(message_id, "like", user)
+            assert caught.value.key == "rating_gone"
+        sim.app(KEY).enabled = False
+        with pytest.raises(DifyError) as caught:
+            await app.rate(name, "like", "alice")
+        assert caught.value.key == "dify_api_off"
+        await sim.close()
+        with pytest.raises(DifyError) as caught:
+            await app.rate(name, "like", "alice")
+        assert caught.value.key == "dify_unreachable"
+        assert sim.ratings.taken == []
+
+    against_sim(scenario)

@@ -21,7 +21,7 @@ from dod.bridge import bot as bot_module
 from dod.bridge.bot import Bot
 from dod.config.spec import BotSpec, Config
 from dod.fleet import Fleet
-from dod.messages import Message
+from dod.messages import Message, Press, PressReply
 from dod.ports import StateChange
 from tests.fakes import FakeChannel, MemoryStore, ScriptedApp
 from tests.scene import HELLO, NOW, SPEC, FakeMeter, message
@@ -46,12 +46,13 @@ class MortalChannel(FakeChannel):
         self,
         on_message: Callable[[Message], Awaitable[None]],
         on_state: Callable[[StateChange], None],
+        on_press: Callable[[Press], Awaitable[PressReply]] | None = None,
     ) -> None:
         if self.spec.dingtalk_app_client_secret.startswith("wrong"):
             on_state(StateChange("bad_credentials", "refused"))
             await self.left.wait()
             return
-        serving = asyncio.create_task(super().run(on_message, on_state))
+        serving = asyncio.create_task(super().run(on_message, on_state, on_press))
         dying = asyncio.create_task(self.dying.wait())
         try:
             await asyncio.wait({serving, dying}, return_when=asyncio.FIRST_COMPLETED)

@@ -49,6 +49,8 @@ REFUSALS: dict[str, Kind] = {
     "error_method_405": "chat",
     "error_too_many_requests": "chat",
     "stop_unknown_task": "chat",
+    "error_feedback_unknown": "chat",
+    "error_feedback_other_user": "chat",
 }
 
 
@@ -403,3 +405,26 @@ def test_demo_answers_in_the_language_of_the_question(query: str, part: str) -> 
     assert part in answer.text
     assert "".join(answer.pieces()) == answer.text
     assert "{" not in answer.text.replace("{path.name}", "").replace("{len(lines)}", "")
+
+
+def test_a_rating_is_taken_back_once_and_nothing_odd_is_taken() -> None:
+    async def scenario(sim: SimDify, client: httpx.AsyncClient) -> None:
+        sim.add_app(KEY, "chat")
+        path = f"/messages/{(await streamed(client, asking()))[0]['message_id']}/feedbacks"
+
+        async def rate(rating: object, **more: object) -> tuple[int, str]:
+            body = {"rating": rating, "user": "alice", **more}
+            response = await client.post(path, json=body)
+            return response.status_code, response.json().get("message", "")
+
+        never = (400, "rating cannot be None when feedback not exists")
+        assert await rate(None) == never
+        assert await rate("like", content="note") == (200, "")
+        assert await rate(None, content="note") == (200, "")
+        assert await rate(None) == never
+        assert (await rate("great"))[0] == 400
+        assert (await rate("like", content=7))[0] == 400
+        assert (await client.get(path)).status_code == 405
+        assert [it.rating for it in sim.ratings.taken] == ["like", None]
+
+    run(scenario)

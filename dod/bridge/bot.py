@@ -17,7 +17,7 @@ from dod.bridge.line import Line
 from dod.bridge.reception import Meter, Reception
 from dod.bridge.serving import Serving
 from dod.config.spec import BotSpec, Config
-from dod.messages import Message
+from dod.messages import Message, Press, PressReply
 from dod.ports import App, Channel, StateChange, Store
 from dod.status import BotSnapshot, BotState
 
@@ -184,8 +184,11 @@ class Bot:
             serving = line.serving or self._serving
             await self._reception.receive(message, client_id, claims, serving)
 
+        async def press(pressed: Press) -> PressReply:
+            return await self._reception.presses.answer(pressed, line.serving or self._serving)
+
         async def run() -> None:
-            await line.channel.run(receive, lambda change: self._on_state(line, change))
+            await line.channel.run(receive, lambda change: self._on_state(line, change), press)
 
         line.running = asyncio.create_task(run(), name=f"channel of {line.spec.name}")
         line.running.add_done_callback(lambda task: self._on_end(line, task))

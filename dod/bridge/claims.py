@@ -53,6 +53,11 @@ class Claim:
     def key(self) -> str:
         return f"claim/{self.client_id}/{self.message.id}"
 
+    @property
+    def settled(self) -> bool:
+        """What the person is left with is known: nothing can be stopped any more."""
+        return self.state in {"finishing", "done"}
+
     def to_json(self) -> Json:
         if self.state == "done":
             return {"state": "done"}

@@ -10,23 +10,27 @@ from typing import Any, Literal, Protocol
 
 from dod.bridge.attachments import Intake
 from dod.bridge.claims import Claim, Claims
-from dod.bridge.commands import Command, command_in, id_card
+from dod.bridge.commands import AT_ONCE, Command, command_in
 from dod.bridge.conversations import Conversations, key_of
 from dod.bridge.endings import insist
 from dod.bridge.lanes import Lanes, Place
 from dod.bridge.leftovers import close, young
 from dod.bridge.limits import Admission
+from dod.bridge.orders import Orders
 from dod.bridge.pacing import Pace
 from dod.bridge.pairing import Pairing, Waiting, wordless
+from dod.bridge.presses import Presses
+from dod.bridge.ratings import Ratings
 from dod.bridge.replies import reply
 from dod.bridge.serving import Serving
+from dod.bridge.tongues import Tongues
 from dod.bridge.turn import Reason, Turn
 from dod.config.spec import Config
 from dod.errors import DifyError
 from dod.messages import ConversationKey, Message
 from dod.ports import Store
 from dod.status import Turns
-from dod.texts import Tongue, say, tongue
+from dod.texts import say
 
 log = logging.getLogger(__name__)
 
@@ -59,19 +63,23 @@ class Reception:
         self.tasks: set[asyncio.Task[None]] = set()
         self.corp_id = ""  # of the last message
         self._serving = serving
-        self._config = config
         self._meter = meter
         self._conversations = Conversations(store)
+        self._tongues = Tongues(config)
         self._admission = Admission(store, config)
         self._intake = Intake()
         self._pairing = Pairing()
         self._turns: set[Turn] = set()
         self.insisting: set[asyncio.Task[None]] = set()  # cards that do not take their end yet
         self._stopped: dict[ConversationKey, int] = {}  # what was said before is to be stopped
-        self._tongues: dict[str, Tongue] = {}  # in which language a person spoke last
         self._leftovers: list[tuple[asyncio.Event, asyncio.Task[None]]] = []
         self._answered = 0
         self._failed = 0
+        self._ratings = Ratings(store)
+        self._orders = Orders(self._conversations, self._ratings)
+        self.presses = Presses(
+            config, lambda: self._turns, self._ratings, self._tongues, self.spawn
+        )
 
     # -- one message
 
@@ -89,8 +97,8 @@ class Reception:
             running = self._stop(key) or bool(dropped)
             for waiting in dropped:
                 self.spawn(waiting.done(), f"dropped {waiting.message.id}")
-        if command not in {"stop", "help", "id"} and not waits:
-            place = self.lanes.enter(key, light=command == "new")
+        if command not in AT_ONCE and not waits:
+            place = self.lanes.enter(key, light=command is not None)
         serving.hold()  # until the task below releases it
         try:
             claim = await claims.take(message)
@@ -136,7 +144,7 @@ class Reception:
             if refusal is not None:
                 await self._turn_away(claim, serving, refusal)
             elif command is not None:
-                await self._obey(command, claim, key, place, serving)
+                await self._obey(command, claim, place, serving)
             elif place is not None:
                 await self._pairing.join((key, message.sender.key), claim)
                 await self._take_turn(claim, place, serving)
@@ -145,7 +153,7 @@ class Reception:
             self._failed += 1
             if not claim.cards:  # else the next start ends its card
                 await claim.done()
-                await self._say(serving, message, say("internal", self._tongue(message)))
+                await self._say(serving, message, say("internal", self._tongues.of(message)))
         finally:
             _leave(place, serving)
 
@@ -175,7 +183,7 @@ class Reception:
             return
         serving.hold()
         try:
-            if not await close(claim, serving, self._tongue(claim.message)):
+            if not await close(claim, serving, self._tongues.of(claim.message)):
                 self._insist(claim, serving)
         except Exception:
             log.exception("bot=%s leftover msg=%s failed", serving.spec.name, claim.message.id)
@@ -190,7 +198,7 @@ class Reception:
             self._conversations,
             self._intake,
             pace=self._pace(claim.message, serving),
-            tongue=self._tongue(claim.message),
+            tongue=self._tongues.of(claim.message),
         )
         self._turns.add(turn)
         if place.serial < self._stopped.get(place.key, -1):
@@ -198,7 +206,9 @@ class Reception:
         try:
             outcome = await turn.run()
         finally:
+            remembered = self._ratings.remember(turn)
             self._turns.discard(turn)
+        self.spawn(self._ratings.save(remembered), "rateable")
         if turn.unsettled:
             self._insist(claim, serving)
         if outcome in {"answered", "empty", "stopped", "paused"}:
@@ -213,7 +223,7 @@ class Reception:
 
     async def _refusal(self, message: Message, serving: Serving, *, counts: bool) -> str | None:
         """Why ``message`` is not for the app: see ``Admission``."""
-        tongue, now = self._tongue(message), serving.channel.now()
+        tongue, now = self._tongues.of(message), serving.channel.now()
         refusal = await self._admission.refusal(message, serving.spec, now, tongue, counts=counts)
         if refusal is not None or message.text.strip():
             return refusal
@@ -226,24 +236,13 @@ class Reception:
         self,
         command: Command,
         claim: Claim,
-        key: ConversationKey,
         place: Place | None,
         serving: Serving,
     ) -> None:
         """Commands may be obeyed twice but not lost, so they are done when they are done."""
-        message, language = claim.message, self._tongue(claim.message)
-        if command == "new":
-            if place is not None:
-                await place.wait()
-            await self._conversations.forget(key)
+        message, tongue = claim.message, self._tongues.of(claim.message)
+        sentence = await self._orders.obey(command, message, place, serving, tongue)
         await claim.done()
-        sentence = {
-            "new": say("new_conversation", language),
-            "stop": "",  # the card says it
-            "stop_nothing": say("nothing_to_stop", language),
-            "id": id_card(message, language),
-            "help": say("help", language),
-        }[command]
         if sentence:
             await self._say(serving, message, sentence)
 
@@ -316,18 +315,6 @@ class Reception:
         )
 
     # -- small things
-
-    def _tongue(self, message: Message) -> Tongue:
-        """A command has no language of its own: it is answered in the one spoken last."""
-        language, person = self._config().language, message.sender.key
-        if language != "auto" or not command_in(message.text):
-            spoken = tongue(language, message.text)
-            if len(self._tongues) > 10_000:
-                self._tongues.clear()
-            if message.text.strip():
-                self._tongues[person] = spoken
-            return spoken
-        return self._tongues.get(person, tongue(language, message.text))
 
     def _pace(self, message: Message, serving: Serving) -> Pace | Literal["webhook"]:
         if serving.spec.card_updates != "auto":

@@ -51,6 +51,7 @@ class Answer:
 
     text: str = ""
     task_id: str = ""
+    message_id: str = ""
     finished: Finished | None = None
     error: DodError | None = None
     chars: int = 0
@@ -101,6 +102,11 @@ class Turn:
     @property
     def message(self) -> Message:
         return self.claim.message
+
+    @property
+    def dify_message(self) -> str:
+        """Dify's name for the answer, from its first event on; a workflow's has none."""
+        return self._answer.message_id
 
     def give_up(self, reason: Reason) -> None:
         """End the turn soon, with what there is and a sentence. Idempotent."""
@@ -203,6 +209,7 @@ class Turn:
                             self._pictures.attach(event)
                         case Started():
                             self._answer.task_id = event.task_id
+                            self._answer.message_id = event.message_id
                         case TextDelta():
                             self._answer.text += event.text
                             self._show()

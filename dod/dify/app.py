@@ -21,10 +21,19 @@ from dod.dify.addresses import Addresses
 from dod.dify.events import Transcript
 from dod.dify.fetch import Fetcher
 from dod.dify.parameters import abilities
+from dod.dify.ratings import rate
 from dod.dify.refusals import refused, trouble
 from dod.dify.uploads import Uploads
 from dod.errors import AnswerCut, ConversationGone, DifyError
-from dod.messages import Abilities, AnswerEvent, Finished, Question, UploadedFile, digest
+from dod.messages import (
+    Abilities,
+    AnswerEvent,
+    Finished,
+    Question,
+    Rating,
+    UploadedFile,
+    digest,
+)
 from dod.ports import App, Download, Json
 
 log = logging.getLogger(__name__)
@@ -138,6 +147,9 @@ class DifyApp:
             raise _no_answer(exc) from exc
         if not response.is_success:
             raise refused(response.status_code, response.content, app_type=self._app_type)
+
+    async def rate(self, message_id: str, rating: Rating, user: str, comment: str = "") -> None:
+        await rate(self._client, message_id, rating, _user(user), comment)
 
     async def abilities(self) -> Abilities:
         """As the port says; asked again after ``_ABILITIES_KEPT``, or when it failed."""

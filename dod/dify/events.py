@@ -56,7 +56,11 @@ class Transcript:
             raise ValueError("not an object")  # noqa: TRY004  as json: this is no event
         if not self.started:
             self.started = True
-            yield Started(_string(event, "task_id"), _string(event, "conversation_id"))
+            yield Started(
+                _string(event, "task_id"),
+                _string(event, "conversation_id"),
+                _string(event, "message_id"),
+            )
         if "workflow_run_id" in event:
             self._chatflow = True
         yield from self._tell(event)

@@ -12,7 +12,7 @@ from dod.dingtalk.downloads import download
 from dod.dingtalk.files import Files
 from dod.dingtalk.stream import Stream
 from dod.dingtalk.times import EAGER, USUAL, Backoff, Times
-from dod.messages import Attachment, CardStyle, Message
+from dod.messages import Attachment, CardStyle, Message, Press, PressReply
 from dod.ports import Card, Channel, Connection, Download, MediaKind, StateChange
 
 
@@ -62,11 +62,12 @@ class DingTalkChannel:
         self,
         on_message: Callable[[Message], Awaitable[None]],
         on_state: Callable[[StateChange], None],
+        on_press: Callable[[Press], Awaitable[PressReply]] | None = None,
     ) -> None:
         async def hear(message: Message) -> None:
             await on_message(self._texts.fill(message))
 
-        await self._stream.run(hear, on_state)
+        await self._stream.run(hear, on_state, on_press)
 
     async def leave(self) -> None:
         await self._stream.leave()

@@ -9,21 +9,26 @@ from typing import Any
 from websockets.exceptions import ConnectionClosed
 from websockets.frames import CloseCode
 
-from dod.dingtalk import frames, inbound
+from dod.dingtalk import frames, inbound, presses
 from dod.dingtalk.api import Clock
 from dod.dingtalk.frames import Frame
 from dod.dingtalk.gateway import Link
 from dod.dingtalk.times import Times
-from dod.messages import Message
+from dod.messages import Message, Press, PressReply
 
 log = logging.getLogger(__name__)
 
 OnMessage = Callable[[Message], Awaitable[None]]
+OnPress = Callable[[Press], Awaitable[PressReply]]
 
 _ANYTHING = {"response": None}  # DingTalk ignores what is in the ack of a bot message (§2)
 
 
 async def _nobody(_message: Message) -> None: ...
+
+
+async def _no_button(_press: Press) -> PressReply:
+    return PressReply()
 
 
 class Delivery:
@@ -36,6 +41,7 @@ class Delivery:
         self, *, name: str, times: Times, clock: Clock, push: Callable[[str], None]
     ) -> None:
         self.on_message: OnMessage = _nobody
+        self.on_press: OnPress = _no_button
         self.links: set[Link] = set()
         self._name = name
         self._times = times
@@ -124,7 +130,7 @@ class Delivery:
             case frames.CALLBACK, frames.BOT_MESSAGE:
                 self._start(self._tasks, self._take(link, frame), f"frame-{frame.message_id}")
             case frames.CALLBACK, frames.CARD_CALLBACK:
-                self._ack(link, frame, {"response": {}})
+                self._start(self._tasks, self._answer_press(link, frame), "press")
             case _:
                 log.warning("bot=%s unknown topic %s %r", self._name, frame.kind, frame.topic[:80])
                 self._ack(link, frame, {}, code=frames.NO_HANDLER)
@@ -145,6 +151,24 @@ class Delivery:
             log.exception("bot=%s message %s could not be taken", self._name, message.id)
         finally:
             handed_over.set()
+
+    async def _answer_press(self, link: Link, frame: Frame) -> None:
+        """Hand over a pressed button; what becomes of the card travels in the ack (§3.1)."""
+        response: dict[str, Any] = {}
+        press = presses.press(frame)
+        if press is None:
+            log.warning("bot=%s got a press of no card; ignored", self._name)
+        else:
+            self._push(press.corp_id)
+            try:
+                with link.owing():
+                    async with asyncio.timeout(self._times.press):
+                        response = presses.response(await self.on_press(press))
+            except TimeoutError:
+                log.warning("bot=%s a button was not answered in time", self._name)
+            except Exception:
+                log.exception("bot=%s a button could not be answered", self._name)
+        await self._send_ack(link, frame, {"response": response})
 
     async def _ack_when(self, handed_over: asyncio.Event, link: Link, frame: Frame) -> None:
         with link.owing(), contextlib.suppress(TimeoutError):

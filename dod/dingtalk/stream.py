@@ -12,7 +12,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from dod.dingtalk.api import Api
-from dod.dingtalk.delivery import Delivery, OnMessage
+from dod.dingtalk.delivery import Delivery, OnMessage, OnPress
 from dod.dingtalk.gateway import Link, open_link
 from dod.dingtalk.liveness import MOST, Doubt, Sleep
 from dod.dingtalk.states import States
@@ -56,11 +56,17 @@ class Stream:
         self._denials = 0  # refused credentials in a row
         self._brief = 0  # connections in a row that ended before they were settled
 
-    async def run(self, on_message: OnMessage, on_state: Callable[[StateChange], None]) -> None:
+    async def run(
+        self,
+        on_message: OnMessage,
+        on_state: Callable[[StateChange], None],
+        on_press: OnPress | None = None,
+    ) -> None:
         """See ``Channel.run``."""
         if self._leaving.is_set():
             return
         self._delivery.on_message, self._states.on_state = on_message, on_state
+        self._delivery.on_press = on_press or self._delivery.on_press
         self._ended.clear()
         try:
             self._states.tell(StateChange("connecting"))

@@ -31,9 +31,10 @@ EAGER = Backoff()
 class Times:
     """All in seconds.
 
-    ``ack``: a frame is acknowledged after this in any case. ``leave``: bound of leaving.
-    ``overlap``: an old connection is read for so long after ``disconnect``; DingTalk drops it after
-    10 s (dingtalk-protocol §2.1). ``settled``: a connection that lived so long resets the back-off.
+    ``ack``: a message is acknowledged after this in any case, ``press``: a button. ``leave``: bound
+    of leaving. ``overlap``: an old connection is read for so long after ``disconnect``; DingTalk
+    drops it after 10 s (dingtalk-protocol §2.1). ``settled``: a connection that lived so long
+    resets the back-off.
     ``ping``/``pong``: a link that answers no ping for ``pong`` is dead. ``handshake``: for the
     gateway's answer and for the websocket, each. ``answer``: silence after which a call is lost.
     ``look``: how often a link is doubted (see ``liveness``): ``slept`` by a sleeping host,
@@ -44,6 +45,7 @@ class Times:
     """
 
     ack: float = 1.0
+    press: float = 1.5
     leave: float = 3.0
     overlap: float = 10.0
     settled: float = 30.0

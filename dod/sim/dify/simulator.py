@@ -15,6 +15,7 @@ from aiohttp import web
 from dod.sim.dify import checks
 from dod.sim.dify.app import SimApp
 from dod.sim.dify.files import Files
+from dod.sim.dify.ratings import Ratings
 from dod.sim.dify.run import Asked, Run, reset
 from dod.sim.dify.scripts import Answer, Fault, Script, echo
 from dod.sim.dify.wire import Kind, Version, Wire, think
@@ -50,8 +51,8 @@ class SimDify:
     """Lifecycle: ``start`` → ``close``, both on one loop; ``close`` ends every answer at once.
 
     ``requests``: every request for an answer, oldest first. ``stops``: every stop call.
-    ``files``: what was uploaded. ``connections``: HTTP connections accepted. Conversations live as
-    long as this object does, also over a ``close`` and a ``start``.
+    ``files``: what was uploaded. ``ratings``: what people think. ``connections``: HTTP connections
+    accepted. Conversations live as long as this object does, also over a ``close`` and a ``start``.
     """
 
     def __init__(self, port: int = 0, *, host: str = "127.0.0.1") -> None:
@@ -61,6 +62,7 @@ class SimDify:
         self.stops: list[Stopped] = []
         self.connections = 0
         self.files = Files()
+        self.ratings = Ratings()
         self._apps: dict[str, SimApp] = {}
         self._conversations: dict[str, _Conversation] = {}
         self._runs: dict[str, tuple[SimApp, Run]] = {}
@@ -150,7 +152,8 @@ class SimDify:
         stop = last == "stop" and prefix in _STOPS
         about = path in {"/v1/parameters", "/v1/info", "/v1/meta"}
         takes = path in _FILES
-        if not (stop or about or takes or path in _ENDPOINTS):
+        rates = last == "feedbacks" and prefix == "/v1/messages"
+        if not (stop or about or takes or rates or path in _ENDPOINTS):
             said = "The requested URL was not found on the server. If you entered the URL manually "
             raise checks.page(404, "Not Found", said + "please check your spelling and try again.")
         if request.method != ("GET" if about else "POST"):
@@ -163,6 +166,8 @@ class SimDify:
             return web.json_response(app.info() if path == "/v1/info" else app.parameters())
         if takes:
             return await self._take_in(request)
+        if rates:
+            return await self.ratings.take(request, self._allowed(request).key, task_id)
         if stop:
             return await self._stop(request, task_id)
         return await self._asked(request)
@@ -245,6 +250,7 @@ class SimDify:
             inputs=asked.inputs,
             files=[self.files.told(file) for file in given],
         )
+        self.ratings.know(wire.message_id, app.key, asked.user)
         run = Run(asked, wire, request, ping_every=app.ping_every, split=app.split)
         self._runs[wire.task_id] = app, run
         try:

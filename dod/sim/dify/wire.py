@@ -77,6 +77,11 @@ class Wire:
         self._head, self._tail = self._token_line()
 
     @property
+    def message_id(self) -> str:
+        """What the answer can be rated by; a workflow's run is no message."""
+        return "" if self._kind == "workflow" else self._message_id
+
+    @property
     def runs(self) -> bool:
         """A workflow runs behind it: chatflow and workflow."""
         return self._kind in {"chatflow", "workflow"}

@@ -157,6 +157,7 @@ class Cards:
         if known is not None and (self.switches.card_reused == "refused" or known.app is not app):
             raise Refusal(400, "param.cardAlreadyExist")
         card = SimCard(card_id, app, template, {}, frozenset(spaces))
+        card.calls_back = body.get("callbackType") == "STREAM"
         card.put(params, by_key=True, blank_chars=self.switches.put_blank_chars)
         return card
 

@@ -257,9 +257,15 @@ class SimDingTalk:
     async def press(
         self, card: SimCard, person: SimPerson, action: str, params: Json | None = None
     ) -> SimPress:
-        """Press a button of a delivered card (dingtalk-protocol §3.1)."""
-        if card.chat is None:
-            raise ValueError("nobody sees this card")
+        """Press a button of a delivered card (dingtalk-protocol §3.1).
+
+        Raises ValueError for what cannot happen: only own templates have buttons, and only cards
+        that were created with ``callbackType`` STREAM say so.
+        """
+        if card.chat is None or person not in card.chat.people:
+            raise ValueError("this person does not see this card")
+        if card.template.public or not card.calls_back:
+            raise ValueError("this card has no button that is heard of")
         group = card.chat.kind == "group"
         content = json.dumps({"cardPrivateData": {"actionIds": [action], "params": params or {}}})
         body = {

@@ -18,6 +18,7 @@ from typing import Any
 
 from aiohttp import WSMsgType, web
 
+from dod.sim.dingtalk import presses
 from dod.sim.dingtalk.faults import Faults, GatewayFault, Json, Refusal, Switches
 from dod.sim.dingtalk.world import Ack, Push, SimApp, SimEvent, SimMessage, SimPress, World
 
@@ -264,8 +265,8 @@ class Stream:
                 self.complain(f"ack of {message.id} on a connection that never had it")
             self.world.tell(SimEvent("ack", message))
         elif press is not None:
-            press.answered_at = time.monotonic()
-            press.answer = data.get("response") if isinstance(data, dict) else None
+            if wrong := presses.settle(press, data):
+                self.complain(wrong)
             self.world.tell(SimEvent("press", press))
         elif frame_id in connection.frames:
             self._hear_pong(connection, connection.frames[frame_id], data)

@@ -104,6 +104,7 @@ class SimPress:
     card: "SimCard"
     person: SimPerson
     frame_id: str
+    pressed_at: float = field(default_factory=time.monotonic)
     answered_at: float = 0.0  # monotonic; 0: not yet
     answer: Json | None = None
 
@@ -144,6 +145,8 @@ class SimCard:
     delivered_at: float = 0.0
     chat: SimChat | None = None
     msg: SimMessage | None = None
+    calls_back: bool = True  # created with callbackType STREAM: presses are pushed
+    private: dict[str, dict[str, str]] = field(default_factory=dict)  # by sender_id: what they see
     frames: list[CardFrame] = field(default_factory=list, repr=False)
     carriers: dict[str, str] = field(default_factory=dict)
     guids: set[str] = field(default_factory=set, repr=False)
