@@ -110,11 +110,13 @@ def main() -> int:
     else:
         print("the original is not measured: set ORIGINAL and ORIGINAL_PYTHON", file=sys.stderr)
     plan = Plan(tuple(kind for kind in kinds if kind not in given.without), max(1, given.runs))
-    began = time.monotonic()
+    began, load = time.monotonic(), os.getloadavg()[0]
     bench = Bench(plan, frozenset(given.only))
     bench.run()
     took = time.monotonic() - began
     text = report.section(bench.rows, plan.kinds, took, plan.runs)
+    if load > 0.5:  # of what ran before: these times are not worth much
+        text = f"**The machine was not idle: load {load:.1f} at the beginning.** {text}"
     print(text)
     if not given.only:
         report.write_page(text)

@@ -121,6 +121,10 @@ class Neighbours:
         at: float = self._call("connected", names, seconds)
         return at
 
+    def gone(self, names: list[str]) -> None:
+        """Wait until none of these bots has a connection."""
+        self._call("gone", names)
+
     def opened(self) -> dict[str, int]:
         """Bot → websockets that it has opened."""
         told: dict[str, int] = self._call("opened")
@@ -211,6 +215,12 @@ class Town:
             min(one.opened_at for one in self._dingtalk.connections(f"ding-{name}"))
             for name in names
         )
+
+    async def gone(self, names: list[str]) -> None:
+        deadline = time.monotonic() + 20.0
+        while any(self._dingtalk.live_connections(f"ding-{name}") for name in names):
+            assert time.monotonic() < deadline, "connections of a bridge that has ended"
+            await asyncio.sleep(0.005)
 
     async def opened(self) -> dict[str, int]:
         opened = self._dingtalk.connections_opened

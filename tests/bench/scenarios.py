@@ -267,8 +267,9 @@ def reload_one(plan: Plan) -> list[Row]:
                     at = until(lambda: bridge.bot(name)["generation"] == took, "applied", 30)  # noqa: B023
                 else:
                     bridge.stop()
+                    near.gone(names)
                     bridge.start()
-                    at = began + bridge.started_after
+                    at = time.monotonic()
                     row.notes[kind] = "restarted"
                 row.add(kind, at - began)
                 others = sum(
@@ -320,7 +321,8 @@ def idle(plan: Plan) -> list[Row]:
 def pacing(plan: Plan) -> list[Row]:
     """Calls and lag of each policy: for 10 s as often as there are runs, for three minutes once.
 
-    The others have no policies: what they do is written beside each.
+    The original has no policies: what it does is written beside each. The floor shows no text
+    between the first and the last.
     """
     table: dict[tuple[str, str], tuple[Row, Row, Row]] = {}
     for title, most in (("10 s", 9), ("3 min", 20)):
@@ -350,6 +352,7 @@ def pacing(plan: Plan) -> list[Row]:
         jobs = [
             pool.submit(measure, kind, speech, title, runs)
             for kind in plan.kinds
+            if kind != "floor"
             for speech, title, runs in ((TEN, "10 s", plan.runs), (LONG, "3 min", 1))
         ]
     for job in jobs:
