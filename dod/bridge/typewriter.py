@@ -109,7 +109,7 @@ class Typewriter:
         parts = cut(text, self._max_bytes)
         try:
             while self._number < len(parts) - 1 and not self._absent:
-                await self._next_card(parts, guid)
+                await self._next_card(text, parts, guid)
             if self._absent:
                 return "none"
             last = parts[min(self._number, len(parts) - 1)]
@@ -182,7 +182,7 @@ class Typewriter:
         try:
             parts = cut(text, self._max_bytes)
             while self._number < len(parts) - 1:
-                await self._next_card(parts, digest(self._card.id, "full"))
+                await self._next_card(text, parts, digest(self._card.id, "full"))
             self._queued = True
             await self._card.update(self._latest, first=first)
         except CardGone:
@@ -210,12 +210,13 @@ class Typewriter:
         parts = cut(self._sent, self._max_bytes)
         return parts[min(self._number, len(parts) - 1)]
 
-    async def _next_card(self, parts: list[str], guid: str) -> None:
+    async def _next_card(self, text: str, parts: list[str], guid: str) -> None:
         """Finish a full card and open the one that goes on."""
         if self._landed <= self._number:
             await self._land(parts[self._number], self._guid(guid), failed=False)
         card = self._make_card(self._number + 1)
-        await self._on_opening(self._number + 2, "".join(parts[: self._number + 2]))
+        # The text and not its parts: joined they lack what was trimmed, and would be cut elsewhere.
+        await self._on_opening(self._number + 2, text)
         self._number, self._card = self._number + 1, card
         try:
             await self._persist(card.open)
