@@ -81,7 +81,7 @@ def soak(storm: Storm) -> list[Reading]:
 
 def read(storm: Storm, at: float) -> Reading:
     """The least of a few readings: what is there, not what passes by."""
-    sizes = []
+    sizes: list[dict[str, int]] = []
     while len(sizes) < 5:
         time.sleep(0.5)
         size = storm.host.size()
