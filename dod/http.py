@@ -8,6 +8,7 @@ import functools
 import logging
 import os
 import ssl
+import time
 import urllib.request
 from collections.abc import AsyncIterator, Callable
 
@@ -25,6 +26,7 @@ LIMITS = httpx.Limits(
     max_connections=None, max_keepalive_connections=None, keepalive_expiry=KEEPALIVE
 )
 POOLS = 16
+IDLE = 90.0  # seconds after which a pool that only a crowd needed is closed
 
 
 @functools.cache
@@ -75,11 +77,21 @@ class Pools(httpx.AsyncBaseTransport):
 
     httpcore asks the kernel about every idle connection of a pool at each request and each answer:
     50 calls at once on one pool cost 250 ms of CPU, on these 65 ms (200: 1,300 and 330 ms).
-    Who calls one at a time stays on the first pool and so on one connection.
+    Who calls one at a time stays on the first pool and so on one connection. A pool looks after
+    its idle connections only when it is used, so one that is used no more after ``idle`` seconds is
+    closed, the last one first.
     """
 
-    def __init__(self, make: Callable[[], httpx.AsyncBaseTransport], count: int = POOLS) -> None:
+    def __init__(
+        self,
+        make: Callable[[], httpx.AsyncBaseTransport],
+        count: int = POOLS,
+        *,
+        idle: float = IDLE,
+    ) -> None:
         self._make = make
+        self._idle = idle
+        self._used: list[float] = []  # monotonic, by pool
         self._pools: list[httpx.AsyncBaseTransport] = []
         self._busy: list[int] = [0] * count
 
@@ -87,8 +99,11 @@ class Pools(httpx.AsyncBaseTransport):
         number = min(range(len(self._busy)), key=self._busy.__getitem__)
         while number >= len(self._pools):
             self._pools.append(self._make())
+            self._used.append(0.0)
         self._busy[number] += 1
+        self._used[number] = time.monotonic()
         try:
+            await self._close_idle()
             response = await self._pools[number].handle_async_request(request)
         except BaseException:
             self._busy[number] -= 1
@@ -96,8 +111,15 @@ class Pools(httpx.AsyncBaseTransport):
         response.stream = _Counted(response.stream, functools.partial(self._free, number))
         return response
 
+    async def _close_idle(self) -> None:
+        last = len(self._pools) - 1
+        if last and not self._busy[last] and time.monotonic() - self._used[last] > self._idle:
+            self._used.pop()
+            await self._pools.pop().aclose()
+
     def _free(self, number: int) -> None:
         self._busy[number] -= 1
+        self._used[number] = time.monotonic()
 
     async def aclose(self) -> None:
         for pool in self._pools:

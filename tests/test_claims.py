@@ -48,6 +48,20 @@ def test_a_slow_disk_delays_no_acknowledgement() -> None:
     asyncio.run(scenario())
 
 
+def test_memory_does_not_grow_with_the_messages_of_a_day(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A redelivery comes within minutes; whatever comes later is found on disk."""
+    monkeypatch.setattr(claims_module, "SEEN", -1.0)
+
+    async def scenario() -> None:
+        claims = Claims("ding", MemoryStore())
+        for number in range(50):
+            assert await claims.take(message(number)) is not None
+        assert len(claims._seen) <= 1
+        assert await claims.take(message(7)) is None
+
+    asyncio.run(scenario())
+
+
 def test_a_late_answer_of_the_disk_still_stops_a_double() -> None:
     async def scenario() -> None:
         store = SlowStore()

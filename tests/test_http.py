@@ -82,6 +82,27 @@ def test_many_at_once_are_all_answered_and_their_connections_used_again() -> Non
     run(scenario)
 
 
+def test_what_only_a_crowd_needed_is_closed_again() -> None:
+    """One who asks now and then uses the first pool alone: nobody would look after the others."""
+
+    async def scenario(server: Server, client: httpx.AsyncClient) -> None:
+        pools = client._transport
+        assert isinstance(pools, http.Pools)
+        pools._idle = -1.0
+        calls = [asyncio.create_task(client.get("/slow")) for _ in range(8)]
+        async with asyncio.timeout(20):
+            while server.waiting < 8:  # noqa: ASYNC110
+                await asyncio.sleep(0.005)
+        assert len(pools._pools) == 8
+        server.gate.set()
+        await asyncio.gather(*calls)
+        for _ in range(10):
+            assert (await client.get("/")).status_code == 200
+        assert len(pools._pools) == 1
+
+    run(scenario)
+
+
 def test_a_call_that_fails_or_is_cancelled_leaves_no_place_behind() -> None:
     async def scenario(server: Server, client: httpx.AsyncClient) -> None:
         pools = client._transport

@@ -26,6 +26,7 @@ class Desk:
     ) -> None:
         self.channel = FakeChannel()
         self.opened: list[int] = []
+        self.known: list[str] = []  # the text that goes with each opening
         self.text = ""
         self.shown: list[str] = []
         self.ends: list[int] = []
@@ -47,8 +48,8 @@ class Desk:
         return self.channel.card(message(1), SPEC.card_style, number)
 
     async def opening(self, count: int, text: str, ends: Sequence[int]) -> None:
-        del text
         self.opened.append(count)
+        self.known.append(text)
         self.ends = [*ends]
 
     async def hand_over(self, text: str, start: int) -> str:
@@ -370,5 +371,19 @@ def test_a_refused_creation_does_not_deny_a_card_of_an_earlier_process() -> None
             desk.channel.faults.on("open", 1, ScopeMissing("no Card.Instance.Write"))
             desk.writer.begin()
             assert await desk.writer.close("text", "g", failed=False) == ending
+
+    asyncio.run(scenario())
+
+
+def test_what_is_kept_of_a_long_answer_is_cut_again_where_it_was_cut() -> None:
+    """Found by the storm: parts joined lack the line ends that were trimmed between them."""
+
+    async def scenario() -> None:
+        desk = Desk(max_bytes=100)
+        text = "\n\n".join(f"{number:02d} " + "word " * 8 for number in range(9))
+        desk.writer.begin()
+        await desk.writer.close(text, "g", failed=False)
+        assert desk.known == ["", *[text] * (len(desk.known) - 1)]
+        assert len(desk.known) > 2
 
     asyncio.run(scenario())

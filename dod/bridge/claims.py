@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 ClaimState = Literal["taken", "asked", "finishing", "replying", "done"]
 KEEP = 24 * 3600.0  # seconds; DingTalk's latest redelivery seen is about a minute
 OPEN = 400 * KEEP  # seconds; what is not done is dropped by its age on DingTalk's clock
+SEEN = 600.0  # seconds that a message is remembered in memory, too; older ones only on disk
 CLAIM_WAIT = 0.8  # seconds; the ack is due after one
 STORE_WAIT = 5.0  # seconds; then the turn goes on without its promise on disk
 
@@ -231,5 +232,5 @@ class Claims:
         now = time.monotonic()
         self._seen[message_id] = now
         for old in list(self._seen)[:2]:  # oldest first: insertion order
-            if now - self._seen[old] > KEEP:
+            if now - self._seen[old] > SEEN:
                 del self._seen[old]

@@ -103,7 +103,7 @@ class Records:
             # NORMAL is durable against kill -9 everywhere, and safe with WAL when the power fails.
             sqlite_synchronous=1 if mode == "wal" else 2,
             sqlite_mmap_size=0,  # a mapped file that shrinks on a server kills the process
-            sqlite_cache_size=-2000,  # kB; diskcache would take 32 MB
+            sqlite_cache_size=-500,  # kB; diskcache would take 32 MB, and it grows with the file
         )
         try:
             cache.add(VERSION_KEY, json.dumps({"schema": SCHEMA}))

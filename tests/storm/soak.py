@@ -81,10 +81,12 @@ def soak(storm: Storm) -> list[Reading]:
 
 def read(storm: Storm, at: float) -> Reading:
     """The least of a few readings: what is there, not what passes by."""
-    sizes = []
-    for _ in range(5):
-        sizes.append(storm.host.size())
+    sizes: list[dict[str, int]] = []
+    while len(sizes) < 5:
         time.sleep(0.5)
+        size = storm.host.size()
+        if size["rss_kb"] or not storm.host.pid():  # else a descriptor was closed under our eyes
+            sizes.append(size)
     least = {name: min(size[name] for size in sizes) for name in sizes[0]}
     return Reading(at, answered=len(storm.records.messages), **least)
 
