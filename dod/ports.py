@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
-from dod.messages import AnswerEvent, CardStyle, Message, Question
+from dod.messages import AnswerEvent, CardStyle, Message, Parameters, Question
 
 MediaKind = Literal["image", "voice", "video", "file"]
 ChannelState = Literal["connecting", "connected", "retrying", "bad_credentials", "stopped"]
@@ -83,13 +83,13 @@ class Channel(Protocol):
     async def upload(self, content: bytes, name: str, kind: MediaKind, *, corp_id: str = "") -> str:
         """Give DingTalk a file; returns its mediaId, which Markdown takes for a picture's address.
 
-        Raises DingTalkError; FileRefused if type or size are not what DingTalk takes. Idempotent.
+        Raises DingTalkError; MediaRefused if type or size are not what DingTalk takes. Idempotent.
         """
 
     async def send_file(self, message: Message, media_id: str, name: str) -> None:
         """Send an uploaded file where ``message`` came from, by the robot API.
 
-        Raises DingTalkError: Undeliverable to someone without a staffId, FileRefused for a type
+        Raises DingTalkError: Undeliverable to someone without a staffId, MediaRefused for a type
         that cannot be sent. Not idempotent, as ``reply``.
         """
 
@@ -129,6 +129,15 @@ class App(Protocol):
 
     async def stop(self, task_id: str, user: str) -> None:
         """Ask Dify to end a running answer; its stream then ends by itself. Raises DifyError."""
+
+    async def parameters(self) -> Parameters:
+        """What the app says of itself, as of the last few minutes. Raises DifyError."""
+
+    async def suggested(self, message_id: str, user: str) -> tuple[str, ...]:
+        """Questions that may come after this answer; a model writes them, in seconds.
+
+        Raises DifyError.
+        """
 
     @property
     def fingerprint(self) -> str:

@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Seque
 from dataclasses import dataclass, field
 
 from dod.errors import ContentTooLong
-from dod.messages import AnswerEvent, CardStyle, Message, Question
+from dod.messages import AnswerEvent, CardStyle, Message, Parameters, Question
 from dod.ports import App, Card, Channel, Json, MediaKind, StateChange, Store
 
 
@@ -213,6 +213,9 @@ class ScriptedApp:
         self.fingerprint = fingerprint
         self.questions: list[Question] = []
         self.stops: list[tuple[str, str]] = []  # (task id, user)
+        self.about = Parameters()
+        self.suggestions: tuple[str, ...] = ()
+        self.suggested_for: list[tuple[str, str]] = []  # (message id, user)
         self.hung_up = 0
         self.closed = False
 
@@ -236,6 +239,15 @@ class ScriptedApp:
 
     async def stop(self, task_id: str, user: str) -> None:
         self.stops.append((task_id, user))
+
+    async def parameters(self) -> Parameters:
+        await asyncio.sleep(0)
+        return self.about
+
+    async def suggested(self, message_id: str, user: str) -> tuple[str, ...]:
+        await asyncio.sleep(0)
+        self.suggested_for.append((message_id, user))
+        return self.suggestions
 
     async def aclose(self) -> None:
         self.closed = True

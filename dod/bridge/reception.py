@@ -12,12 +12,14 @@ from dod.bridge.claims import Claim, Claims
 from dod.bridge.commands import Command, command_in, id_card
 from dod.bridge.conversations import Conversations, key_of
 from dod.bridge.endings import insist
+from dod.bridge.extras import Extras
 from dod.bridge.lanes import Lanes, Place
 from dod.bridge.leftovers import close, young
 from dod.bridge.limits import Refusals, may_ask
 from dod.bridge.pacing import Pace
 from dod.bridge.replies import reply
 from dod.bridge.serving import Serving
+from dod.bridge.suggestions import Suggestions
 from dod.bridge.turn import Reason, Turn
 from dod.config.spec import Config
 from dod.messages import ConversationKey, Message
@@ -60,7 +62,9 @@ class Reception:
         self._serving = serving
         self._config = config
         self._meter = meter
+        self._store = store
         self._conversations = Conversations(store)
+        self._suggestions = Suggestions(store)
         self._refusals = Refusals()
         self._turns: set[Turn] = set()
         self.insisting: set[asyncio.Task[None]] = set()  # cards that do not take their end yet
@@ -160,6 +164,7 @@ class Reception:
             place,
             serving,
             self._conversations,
+            Extras(self._store, self._suggestions, serving, place.key, self._tongue(claim.message)),
             pace=self._pace(claim.message, serving),
             tongue=self._tongue(claim.message),
         )

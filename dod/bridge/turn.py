@@ -6,23 +6,28 @@ A turn holds the spec, app and channel it began with, whatever is saved meanwhil
 import asyncio
 import contextlib
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from dod.bridge.claims import Claim
 from dod.bridge.conversations import Conversations, user_of
 from dod.bridge.endings import card_writer, finish
+from dod.bridge.extras import Extras
 from dod.bridge.inputs import render_inputs
 from dod.bridge.lanes import Place
-from dod.bridge.markdown import hide_thinking, joined
+from dod.bridge.markdown import joined
 from dod.bridge.pacing import Pace
+from dod.bridge.progress import progress_line
 from dod.bridge.replies import reply
 from dod.bridge.serving import Serving
+from dod.bridge.thinking import think
 from dod.bridge.typewriter import Typewriter
 from dod.errors import AnswerCut, DodError
 from dod.messages import (
+    Cited,
     Finished,
     Message,
+    Progress,
     Question,
     Started,
     TextDelta,
@@ -61,6 +66,7 @@ class Turn:
         place: Place,
         serving: Serving,
         conversations: Conversations,
+        extras: Extras,
         *,
         pace: Pace | Literal["webhook"],
         tongue: Tongue,
@@ -70,6 +76,7 @@ class Turn:
         self.serving = serving
         self.tongue = tongue
         self._conversations = conversations
+        self._extras = extras
         self._given_up: asyncio.Future[Reason] = asyncio.get_running_loop().create_future()
         self._answer = Answer()
         self._guid = digest(claim.client_id, claim.message.id, "final")
@@ -106,7 +113,8 @@ class Turn:
         try:
             if not await self._wait_for_place():
                 return await self._end_unasked()
-            await self.claim.asked(cards=0 if self._writer is None else 1)
+            cards = 0 if self._writer is None else 1
+            await asyncio.gather(self.claim.asked(cards=cards), self._extras.meet())
             if self._writer is not None:
                 self._writer.begin()
             await self._listen_until_given_up()
@@ -116,6 +124,9 @@ class Turn:
             reason = say("internal", self.tongue)
             outcome, text = "failed", say("failed", self.tongue, reason=reason)
         await self._deliver(text, failed=outcome == "failed")
+        if outcome == "answered":
+            await self._extras.delivered()
+        await self._extras.close()
         self._log(outcome, started)
         return outcome
 
@@ -179,14 +190,23 @@ class Turn:
     async def _listen(self) -> None:
         """Take Dify's events until its terminal one."""
         spec, app = self.serving.spec, self.serving.app
-        events = self._conversations.ask(app, self._question(), self.place.key, spec.conversation)
+        question = await self._question()
+        events = self._conversations.ask(app, question, self.place.key, spec.conversation)
+        self._extras.begin()
         try:
             async with contextlib.aclosing(events):
                 async for event in events:
                     match event:
                         case Started():
                             self._answer.task_id = event.task_id
+                            self._extras.heard(event)
+                        case Cited():
+                            self._extras.heard(event)
+                        case Progress():
+                            self._tell_progress(event)
                         case TextDelta():
+                            if not self._answer.text:
+                                await self._extras.before_text()
                             self._answer.text += event.text
                             self._show()
                         case TextReplaced():
@@ -194,17 +214,26 @@ class Turn:
                             self._show(replaced=True)
                         case Finished():
                             self._answer.finished = event
+                            if self._writer is not None:
+                                self._writer.progress("")
             if self._answer.finished is None:
                 raise AnswerCut("the app ended without a terminal event")
+            if self._answer.finished.outcome == "complete":
+                await self._extras.ask_next()
         except DodError as error:
             self._answer.error = error
 
-    def _question(self) -> Question:
+    async def _question(self) -> Question:
+        text = await self._extras.question(self.message.text)
         return Question(
-            text=self.message.text,
+            text=text,
             user=user_of(self.place.key),
-            inputs=render_inputs(self.serving.spec, self.message),
+            inputs=render_inputs(self.serving.spec, replace(self.message, text=text)),
         )
+
+    def _tell_progress(self, progress: Progress) -> None:
+        if self._writer is not None and self.serving.spec.show.tools:
+            self._writer.progress(progress_line(progress, self.tongue))
 
     async def _stop_dify(self) -> None:
         """Hanging up is no stop and loses the history (dify-api §3), so Dify is told."""
@@ -223,10 +252,15 @@ class Turn:
 
     def _rendered(self, *, complete: bool) -> str:
         """What is to be shown of the answer so far. Asked once per update, not per event."""
-        text = sound(self._answer.text)
-        if not self.serving.spec.show.thinking:
-            text = hide_thinking(text, complete=complete)
-        return text
+        show = self.serving.spec.show.thinking
+        text = think(sound(self._answer.text), show, self.tongue, complete=complete)
+        return self._extras.around(text, complete=complete and self._complete)
+
+    @property
+    def _complete(self) -> bool:
+        """The app has said all it had to say."""
+        finished = self._answer.finished
+        return finished is not None and finished.outcome == "complete"
 
     # -- the end
 

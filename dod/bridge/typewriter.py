@@ -68,6 +68,8 @@ class Typewriter:
         self._retries = FINISH_RETRIES if retries is None else retries
         self._room = room or Room()
         self._most = self._room.most_cards
+        self._narrates = pace in {"smooth", "balanced"}
+        self._progress = ""
         self._notice = ""
         self._sent = ""  # the whole text at the last update
         self._written = ""  # what was written on the card then
@@ -101,6 +103,16 @@ class Typewriter:
         """Show a sentence until the first text comes; it costs no place in the pace."""
         self._notice = sentence
         self._changed.set()
+
+    def progress(self, line: str) -> None:
+        """Show a line below the text, until the end.
+
+        It goes along with updates; only where no text has been shown yet, and the pace is generous,
+        it asks for one of its own.
+        """
+        self._progress = line
+        if self._narrates and self.first_shown is None:
+            self._changed.set()
 
     def touch(self) -> None:
         """There is more text to show. Never waits."""
@@ -167,7 +179,7 @@ class Typewriter:
         sent_at = 0.0
         gap: float | None = None
         while await self._wait_for_change():
-            if finished(self._source()).strip():
+            if finished(self._source()).strip() or (self._progress and self._narrates):
                 if gap is None:
                     sent_at, gap = loop.time(), next(self._gaps)
                 if not await self._pause(sent_at + gap - loop.time()):
@@ -234,7 +246,12 @@ class Typewriter:
         made = self._page(text, complete=False)
         if not made.full:
             made = self._page(finished(text), complete=False)
-        return made.text if made.text.strip() else self._notice or ELLIPSIS
+        shown = made.text if made.text.strip() else "" if self._progress else self._notice
+        if self._progress and not made.full:
+            whole = f"{shown}\n\n{self._progress}" if shown else self._progress
+            if len(whole.encode()) <= self._room.max_bytes:
+                return whole
+        return shown or ELLIPSIS
 
     def _learn(self, text: str) -> bool:
         """DingTalk refused ``text`` as too long. True if a shorter one is worth a try."""

@@ -16,10 +16,11 @@ import httpx
 from httpx_sse import EventSource, ServerSentEvent
 
 from dod import http
+from dod.dify.asides import Asides
 from dod.dify.events import Transcript
 from dod.dify.refusals import refused, trouble
 from dod.errors import AnswerCut, ConversationGone, DifyError
-from dod.messages import AnswerEvent, Finished, Question, digest
+from dod.messages import AnswerEvent, Finished, Parameters, Question, digest
 from dod.ports import App, Json
 
 log = logging.getLogger(__name__)
@@ -86,6 +87,8 @@ class DifyApp:
             url, read=timeout + 30.0, headers={"Authorization": f"Bearer {sendable or '?'}"}
         )
 
+        self._asides = Asides(self._client, app_type)
+
     @property
     def fingerprint(self) -> str:
         """Names URL and key."""
@@ -126,6 +129,14 @@ class DifyApp:
             raise _no_answer(exc) from exc
         if not response.is_success:
             raise refused(response.status_code, response.content, app_type=self._app_type)
+
+    async def parameters(self) -> Parameters:
+        """What the app says of itself (see the port)."""
+        return await self._asides.parameters()
+
+    async def suggested(self, message_id: str, user: str) -> tuple[str, ...]:
+        """Questions that may come after this answer (see the port)."""
+        return await self._asides.suggested(message_id, _user(user))
 
     async def aclose(self) -> None:
         """Close the client and what is still streaming. Idempotent."""
