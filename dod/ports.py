@@ -49,6 +49,9 @@ class Card(Protocol):
     async def fail(self, text: str, guid: str) -> None:
         """As ``finish``, but the card shows its failed state."""
 
+    async def withdraw(self, text: str) -> None:
+        """Show ``text``, some words, instead of what an ended card shows. Idempotent."""
+
 
 class Channel(Protocol):
     """The DingTalk side of one bot. Lifecycle: ``run`` (in a task) → ``leave`` → ``aclose``.

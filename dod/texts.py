@@ -46,6 +46,7 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "**接下来可以问**（回复数字即可）",
         "**You could ask next** (reply with the number)",
     ),
+    "withdrawn": ("（内容已撤回）", "(withdrawn)"),
     "rest_in_file": ("📄 回答较长，后续内容见下面的文件。", "📄 The rest is in the file below."),
     "rest_name": ("回答（续）", "answer (continued)"),
     # -- what cannot be answered

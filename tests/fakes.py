@@ -74,6 +74,7 @@ class FakeCard:
     gate: asyncio.Event | None = None  # while set and not open, every call waits here
     queue: asyncio.Event | None = None  # likewise, before an update asks for its text
     takes: int = 0  # bytes of a text; 0: any
+    withdrawn: str = ""  # what it shows instead since its end
 
     async def open(self) -> None:
         if ("open", "") not in self.frames:
@@ -92,6 +93,12 @@ class FakeCard:
     async def fail(self, text: str, guid: str) -> None:
         await self._take("fail", text)
         self.guids.append(guid)
+
+    async def withdraw(self, text: str) -> None:
+        await asyncio.sleep(0)
+        assert self.ended, "withdrawn before its end"
+        self.faults.strike("withdraw")
+        self.withdrawn = text
 
     async def _take(self, kind: str, text: str) -> None:
         if kind != "open":

@@ -201,6 +201,21 @@ def test_a_withdrawn_answer_is_replaced_by_what_dify_sends_instead() -> None:
     assert it.card(1).shown == "Withdrawn."
 
 
+def test_moderation_that_changes_nothing_leaves_full_cards_as_they_are() -> None:
+    text = "".join(f"Line {n}\n\n" for n in range(600))
+    for said, first in ((text, "Line 0"), ("Another.", "")):
+        script = (BEGUN, TextDelta(text), 0.05, TextReplaced(said), Finished())
+        it = play(scene(*script, card_updates="smooth", card_max_bytes=1000), message(1))
+        assert it.card(1).shown.startswith("Line 0")
+        assert it.card(1).withdrawn == ("" if first else say("withdrawn", "en"))
+        cards = [it.card(1, n).shown for n in range(4)]
+        if first:
+            assert "Line 599" not in "".join(cards)
+            assert it.channel.files[0][2].decode().rstrip().endswith("Line 599")
+        else:
+            assert cards[-1] == "Another."
+
+
 def test_a_form_is_said_in_a_sentence() -> None:
     form = "Please confirm: hello\nName"
     it = play(scene(BEGUN, Finished("paused", form)), message(1))

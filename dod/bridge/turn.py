@@ -210,8 +210,8 @@ class Turn:
                             self._answer.text += event.text
                             self._show()
                         case TextReplaced():
-                            self._answer.text = event.text
-                            self._show(replaced=True)
+                            before, self._answer.text = self._answer.text, event.text
+                            self._show(withdrawn=not _goes_on(before, event.text))
                         case Finished():
                             self._answer.finished = event
                             if self._writer is not None:
@@ -244,10 +244,10 @@ class Turn:
         except DodError as error:
             log.info("bot=%s Dify was not stopped: %s", self.serving.spec.name, error)
 
-    def _show(self, *, replaced: bool = False) -> None:
+    def _show(self, *, withdrawn: bool = False) -> None:
         if self._writer is not None:
-            if replaced:
-                self._writer.replaced()
+            if withdrawn:
+                self._writer.replaced(say("withdrawn", self.tongue))
             self._writer.touch()
 
     def _rendered(self, *, complete: bool) -> str:
@@ -317,3 +317,8 @@ class Turn:
             self._answer.chars,
             writer.updates if writer else 0,
         )
+
+
+def _goes_on(before: str, text: str) -> bool:
+    """Whether ``text`` replaces ``before`` by itself, as moderation of 0.15 does (dify-api §2)."""
+    return text.startswith(before.rstrip())
