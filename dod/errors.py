@@ -10,7 +10,7 @@ DodError
 │   ├── AddressRefused    this host's address is not in the white list, or is banned
 │   ├── CardGone          the card does not exist (any more)
 │   ├── ContentTooLong    the text is longer than the card takes
-│   ├── MediaRefused      a file's type or size is not what DingTalk takes
+│   ├── FileRefused       a file's type or size is not what DingTalk takes
 │   ├── Undeliverable     DingTalk said 200, but the person or group was not reached
 │   └── DingTalkBusy      5xx, HTML, time-out, no connection
 ├── DifyError             ``key`` tells which sentence; see dify-api §9
@@ -98,7 +98,7 @@ class ContentTooLong(DingTalkError):
     pass
 
 
-class MediaRefused(DingTalkError):
+class FileRefused(DingTalkError):
     pass
 
 

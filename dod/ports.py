@@ -86,13 +86,13 @@ class Channel(Protocol):
     async def upload(self, content: bytes, name: str, kind: MediaKind, *, corp_id: str = "") -> str:
         """Give DingTalk a file; returns its mediaId, which Markdown takes for a picture's address.
 
-        Raises DingTalkError; MediaRefused if type or size are not what DingTalk takes. Idempotent.
+        Raises DingTalkError; FileRefused if type or size are not what DingTalk takes. Idempotent.
         """
 
     async def send_file(self, message: Message, media_id: str, name: str) -> None:
         """Send an uploaded file where ``message`` came from, by the robot API.
 
-        Raises DingTalkError: Undeliverable to someone without a staffId, MediaRefused for a type
+        Raises DingTalkError: Undeliverable to someone without a staffId, FileRefused for a type
         that cannot be sent. Not idempotent, as ``reply``.
         """
 

@@ -47,7 +47,7 @@ def test_what_dingtalk_does_not_take_is_refused_in_words(
 ) -> None:
     async def act() -> None:
         async with scene() as it:
-            with pytest.raises(errors.MediaRefused) as refusal:
+            with pytest.raises(errors.FileRefused) as refusal:
                 await it.channel.upload(content, name, kind)
             assert not refusal.value.retry
             assert it.sim.refused[ID, "upload", "40004"] == calls
@@ -71,9 +71,9 @@ def test_a_type_that_cannot_be_sent_is_refused_when_it_is_sent() -> None:
             message = await heard(it)
             media_id = await it.channel.upload(b"# Hi", "a.md", "file")
             it.sim.switches.any_file = False
-            with pytest.raises(errors.MediaRefused):
+            with pytest.raises(errors.FileRefused):
                 await it.channel.send_file(message, media_id, "a.md")
-            with pytest.raises(errors.MediaRefused):
+            with pytest.raises(errors.FileRefused):
                 await it.channel.send_file(message, "@unknown", "a.pdf")
             assert not it.sim.replies
 

@@ -7,7 +7,7 @@ import zipfile
 from dod.bridge.claims import Claim
 from dod.bridge.rest import rest_as_file
 from dod.bridge.room import Room
-from dod.errors import DingTalkBusy, DingTalkError, MediaRefused
+from dod.errors import DingTalkBusy, DingTalkError, FileRefused
 from dod.texts import say
 from tests.fakes import FakeChannel, MemoryStore
 from tests.scene import message
@@ -34,7 +34,7 @@ def test_the_rest_is_a_file_of_markdown_by_itself() -> None:
 def test_a_type_that_is_refused_is_packed_from_then_on() -> None:
     for kind in ("upload", "send_file"):
         channel, room = FakeChannel(), Room()
-        channel.faults.on(kind, 1, MediaRefused())
+        channel.faults.on(kind, 1, FileRefused())
         assert handed_over(channel, room)
         assert handed_over(channel, room)
         assert channel.faults.counts["send_file"] == (2 if kind == "upload" else 3)
@@ -45,7 +45,7 @@ def test_a_type_that_is_refused_is_packed_from_then_on() -> None:
 
 
 def test_a_file_that_does_not_go_leaves_the_rest_to_cards() -> None:
-    for error in (MediaRefused(), DingTalkBusy(), DingTalkError()):
+    for error in (FileRefused(), DingTalkBusy(), DingTalkError()):
         channel = FakeChannel()
         channel.faults.on("upload", 0, error)
         claim = Claim("ding", message(1), MemoryStore())

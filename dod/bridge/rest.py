@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from dod.bridge.claims import Claim
 from dod.bridge.pages import continued
 from dod.bridge.room import Room
-from dod.errors import DingTalkError, MediaRefused
+from dod.errors import DingTalkError, FileRefused
 from dod.ports import Channel
 from dod.texts import Tongue, say, tongue
 
@@ -46,7 +46,7 @@ async def _send(claim: Claim, channel: Channel, room: Room, text: str, name: str
     if not room.zip_only:
         try:
             await _send_one(claim, channel, text.encode(), f"{name}.md")
-        except MediaRefused as error:
+        except FileRefused as error:
             log.info("msg=%s no .md file, a .zip instead: %s", claim.message.id, error)
             room.zip_only = True
         else:

@@ -7,7 +7,7 @@ from dod.dingtalk.api import Api, Json
 from dod.dingtalk.bucket import Rank
 from dod.dingtalk.refusals import surely_not_done
 from dod.dingtalk.replies import by_robot
-from dod.errors import DingTalkError, MediaRefused, Undeliverable
+from dod.errors import DingTalkError, FileRefused, Undeliverable
 from dod.messages import Message
 from dod.ports import MediaKind
 
@@ -29,11 +29,11 @@ class Files:
         self._upload = oapi.rstrip("/") + "/media/upload"
 
     async def upload(self, content: bytes, name: str, kind: MediaKind, corp_id: str) -> str:
-        """Returns the mediaId. Raises MediaRefused without a call for what surely is refused."""
+        """Returns the mediaId. Raises FileRefused without a call for what surely is refused."""
         if not content:
-            raise MediaRefused("an empty file")
+            raise FileRefused("an empty file")
         if len(content) > LARGEST[kind]:
-            raise MediaRefused(f"{len(content)} bytes: a {kind} has at most {LARGEST[kind]}")
+            raise FileRefused(f"{len(content)} bytes: a {kind} has at most {LARGEST[kind]}")
         name = _plain(name)
         mime = mimetypes.guess_type(name)[0] or "application/octet-stream"
         file = (name, content, mime)
@@ -63,7 +63,7 @@ class Files:
         except DingTalkError as error:
             error.not_done = surely_not_done(error)
             if error.code.lower().startswith("invalidparameter.msgparam"):
-                raise MediaRefused(error.detail, code=error.code, status=error.status) from error
+                raise FileRefused(error.detail, code=error.code, status=error.status) from error
             raise
 
 

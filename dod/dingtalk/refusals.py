@@ -17,7 +17,7 @@ from dod.errors import (
     ContentTooLong,
     DingTalkBusy,
     DingTalkError,
-    MediaRefused,
+    FileRefused,
     QuotaExhausted,
     ScopeMissing,
     Throttled,
@@ -54,8 +54,8 @@ _BY_CODE: tuple[tuple[str, type[DingTalkError]], ...] = (
 _BY_ERRCODE: dict[int, type[DingTalkError]] = {  # the old API and webhooks, which say HTTP 200
     -1: DingTalkBusy,
     88: BadCredentials,
-    40004: MediaRefused,  # wrong type
-    40006: MediaRefused,  # wrong size
+    40004: FileRefused,  # wrong type
+    40006: FileRefused,  # wrong size
     40014: BadCredentials,
     90002: Throttled,
     90018: Throttled,
@@ -68,7 +68,7 @@ _SENTENCES: dict[type[DingTalkError], str] = {
     Throttled: "DingTalk is throttling this app's calls",
     QuotaExhausted: "The organisation's monthly DingTalk API calls are used up",
     AddressRefused: "DingTalk refuses this host's address (IP white list, or a temporary ban)",
-    MediaRefused: "DingTalk does not take a file of this type or size",
+    FileRefused: "DingTalk does not take a file of this type or size",
     CardGone: "DingTalk does not know this card",
     ContentTooLong: "The text is longer than DingTalk takes",
     DingTalkBusy: "DingTalk is not able to answer at the moment",
