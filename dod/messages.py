@@ -245,7 +245,36 @@ class AnswerFile:
     name: str = ""
 
 
-AnswerEvent = AnswerFile | Started | TextDelta | TextReplaced | Finished
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What the app is doing: uses a tool, or has come to a node of its workflow."""
+
+    kind: Literal["tool", "node"]
+    name: str
+    name_zh: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Cited:
+    """Where the answer comes from: names of documents, each once, in Dify's order."""
+
+    sources: tuple[str, ...]
+
+
+AnswerEvent = AnswerFile | Started | TextDelta | TextReplaced | Progress | Cited | Finished
+
+
+@dataclass(frozen=True, slots=True)
+class Parameters:
+    """What an app says of itself (dify-api §8).
+
+    ``opening``: its opening statement; ``openers``: questions to begin with; ``suggests``: it has
+    questions that may come next, after each answer.
+    """
+
+    opening: str = ""
+    openers: tuple[str, ...] = ()
+    suggests: bool = False
 
 
 def sound(text: str) -> str:

@@ -14,6 +14,7 @@ from dod.messages import (
     Attachment,
     CardStyle,
     Message,
+    Parameters,
     Press,
     PressReply,
     Question,
@@ -76,6 +77,9 @@ class Card(Protocol):
 
     async def fail(self, text: str, guid: str) -> None:
         """As ``finish``, but the card shows its failed state."""
+
+    async def withdraw(self, text: str) -> None:
+        """Show ``text``, some words, instead of what an ended card shows. Idempotent."""
 
 
 class Channel(Protocol):
@@ -193,6 +197,15 @@ class App(Protocol):
 
     def fetch(self, address: str) -> AbstractAsyncContextManager[Download]:
         """Open a file that an answer names. Raises FileNotTaken, also for a forbidden address."""
+
+    async def parameters(self) -> Parameters:
+        """What the app says of itself, as of the last few minutes. Raises DifyError."""
+
+    async def suggested(self, message_id: str, user: str) -> tuple[str, ...]:
+        """Questions that may come after this answer; a model writes them, in seconds.
+
+        Raises DifyError.
+        """
 
     @property
     def fingerprint(self) -> str:

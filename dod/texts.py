@@ -35,6 +35,18 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "The service is stopping or restarting. Please ask again in a moment.",
     ),
     "answered_below": ("回答见下一条消息。", "The answer is in the next message."),
+    # -- besides the answer
+    "using_tool": ("🔧 正在使用 {name} …", "🔧 Using {name} …"),
+    "at_node": ("⏳ 正在进行：{name} …", "⏳ {name} …"),
+    "thinking": ("💭 正在思考 …", "💭 Thinking …"),
+    "thought": ("💭 思考过程（{count} 字，已折叠）", "💭 Thinking ({count} characters, folded)"),
+    "sources": ("**引用**", "**Sources**"),
+    "more_sources": ("……另有 {count} 个来源", "… and {count} more"),
+    "suggestions": (
+        "**接下来可以问**（回复数字即可）",
+        "**You could ask next** (reply with the number)",
+    ),
+    "withdrawn": ("（内容已撤回）", "(withdrawn)"),
     "rest_in_file": ("📄 回答较长，后续内容见下面的文件。", "📄 The rest is in the file below."),
     "rest_name": ("回答（续）", "answer (continued)"),
     "unconfirmed": (

@@ -65,6 +65,7 @@ SECTIONS = {
         unknown-key unknown-key-in-conversation unknown-top-level-key key-with-dashes
         key-of-the-web-console bots-capital bot-singular unknown-handler unknown-app-type
         agent-app-type unknown-card-updates unknown-group unknown-language unknown-placeholder
+        thinking-unknown
         caret-after-chinese""",
     "One value, a list, or settings · 值、列表、一组设置": """
         bots-mapping not-a-mapping list-at-top list-for-one text-for-list mapping-for-list
@@ -89,8 +90,8 @@ SECTIONS = {
         gbk gbk-mistake utf16 utf16-no-bom utf32 bom bom-in-the-middle garbled half-utf8
         replacement-character nul nul-inside nul-only word-document rtf-document two-documents
         two-documents-end conflict conflict-inside markdown-fence""",
-    "Several at once, and what is not used yet · 多处错误，以及尚未使用的设置": """
-        many-mistakes one-bot-wrong planned every-key""",
+    "Several at once · 多处错误": """
+        many-mistakes one-bot-wrong every-key""",
 }
 
 

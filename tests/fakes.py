@@ -24,6 +24,7 @@ from dod.messages import (
     Attachment,
     CardStyle,
     Message,
+    Parameters,
     Press,
     PressReply,
     Question,
@@ -92,6 +93,7 @@ class FakeCard:
     gate: asyncio.Event | None = None  # while set and not open, every call waits here
     queue: asyncio.Event | None = None  # likewise, before an update asks for its text
     takes: int = 0  # bytes of a text; 0: any
+    withdrawn: str = ""  # what it shows instead since its end
 
     async def open(self) -> None:
         if ("open", "") not in self.frames:
@@ -110,6 +112,12 @@ class FakeCard:
     async def fail(self, text: str, guid: str) -> None:
         await self._take("fail", text)
         self.guids.append(guid)
+
+    async def withdraw(self, text: str) -> None:
+        await asyncio.sleep(0)
+        assert self.ended, "withdrawn before its end"
+        self.faults.strike("withdraw")
+        self.withdrawn = text
 
     async def _take(self, kind: str, text: str) -> None:
         if kind != "open":
@@ -273,6 +281,9 @@ class ScriptedApp:
         self.fetched: list[str] = []
         self.fetch_gate: asyncio.Event | None = None  # while not open, every fetch waits here
         self.waiting_fetches = 0
+        self.about = Parameters()
+        self.suggestions: tuple[str, ...] = ()
+        self.suggested_for: list[tuple[str, str]] = []  # (message id, user)
         self.hung_up = 0
         self.closed = False
 
@@ -333,6 +344,15 @@ class ScriptedApp:
     async def transcribe(self, name: str, media: str, file: Download, user: str) -> str:
         await self.upload(name, media, file, user)
         return self.heard
+
+    async def parameters(self) -> Parameters:
+        await asyncio.sleep(0)
+        return self.about
+
+    async def suggested(self, message_id: str, user: str) -> tuple[str, ...]:
+        await asyncio.sleep(0)
+        self.suggested_for.append((message_id, user))
+        return self.suggestions
 
     async def aclose(self) -> None:
         self.closed = True

@@ -43,7 +43,7 @@ def test_a_rejected_bot_gives_one(tmp_path: Path) -> None:
 
 
 def test_warnings_only_give_two(tmp_path: Path) -> None:
-    assert run("-", tmp_path, BOT + "    greeting: hi\n")[0] == 2
+    assert run("-", tmp_path, BOT + "    dify_api_url: http://dify.example.com/v1\n")[0] == 2
 
 
 def test_nothing_there_gives_one_and_says_what_to_do(tmp_path: Path) -> None:

@@ -59,7 +59,7 @@ def test_every_property_is_documented_in_both_languages(
     assert rule["examples"]
     assert ("default" in rule) != (path[-1] in REQUIRED | {"bots"})
     assert rule["x-reload"] in {"live", "reconnect"}
-    if rule["type"] == "integer":
+    if rule.get("type") == "integer":
         assert rule["minimum"] >= 0
 
 

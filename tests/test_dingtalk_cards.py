@@ -44,6 +44,19 @@ def test_a_card_is_made_typed_on_and_finished(style: CardStyle, *, group: bool) 
     asyncio.run(act())
 
 
+@STYLES
+def test_an_ended_card_can_be_withdrawn(style: CardStyle) -> None:
+    async def act() -> None:
+        async with scene() as it:
+            card, _ = await opened(it, style)
+            await card.finish("A secret.", "guid")
+            await card.withdraw("(withdrawn)")
+            shown = it.sim.cards[card.id]
+            assert (shown.state, shown.text) == ("finished", "(withdrawn)")
+
+    asyncio.run(act())
+
+
 def test_a_failed_card_shows_its_sentence() -> None:
     """The public template is finished, not failed: nobody knows whether its failure shows text."""
 

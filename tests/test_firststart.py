@@ -66,7 +66,8 @@ def test_the_originals_file_put_beside_the_untouched_example_counts(tmp_path: Pa
     (tmp_path / ".bots.yaml").write_text(BOT, "utf-8")
     loaded = load(tmp_path, {})
     assert (loaded.file, loaded.accepted) == (".bots.yaml", ("moved",))
-    assert ["bots.yaml is ignored" in problem.en for problem in loaded.problems] == [True]
+    warned = [problem.en for problem in loaded.problems if not problem.advice]
+    assert ["bots.yaml is ignored" in sentence for sentence in warned] == [True]
     # Once a person has written into bots.yaml, it is meant: also when it says that no bot is.
     with (tmp_path / "bots.yaml").open("a", encoding="utf-8") as stream:
         stream.write("# nothing any more\n")

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from dod.bridge.markdown import hide_thinking
+from dod.bridge.thinking import hide_thinking
 
 DETAILS = (
     '<details style="color:gray;background-color: #f8f8f8;padding: 8px;border-radius: 4px;" open> '

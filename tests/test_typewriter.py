@@ -340,10 +340,12 @@ def test_a_replaced_text_begins_on_the_card_under_way() -> None:
         text = "word " * 300
         desk.show(text)
         await desk.until_shown(text)
-        desk.writer.replaced()
-        desk.show("Withdrawn.")
-        assert await desk.writer.close("Withdrawn.", "g", failed=False) == "landed"
-        assert desk.card(1).shown == "Withdrawn."
+        desk.channel.faults.on("withdraw", 1, DingTalkBusy())
+        desk.writer.replaced("(withdrawn)")
+        desk.show("Another.")
+        assert await desk.writer.close("Another.", "g", failed=False) == "landed"
+        assert desk.card(1).shown == "Another."
+        assert desk.card(0).withdrawn == "(withdrawn)"
 
     asyncio.run(scenario())
 

@@ -92,11 +92,11 @@ class Intake:
         return "" if choices else "\n".join(notes)
 
     async def prepare(
-        self, message: Message, serving: Serving, user: str, tongue: Tongue
+        self, message: Message, text: str, serving: Serving, user: str, tongue: Tongue
     ) -> Prepared:
         """Hand all that the app takes to Dify. Raises DifyError where that concerns every file."""
         choices, notes = choose(message, await serving.app.abilities(), tongue)
-        prepared = Prepared(message.text, notes=notes)
+        prepared = Prepared(text, notes=notes)
         outcomes = await asyncio.gather(
             *(self._hand_over(it, message, serving, user) for it in choices), return_exceptions=True
         )

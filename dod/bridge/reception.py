@@ -13,6 +13,7 @@ from dod.bridge.claims import Claim, Claims
 from dod.bridge.commands import AT_ONCE, Command, command_in
 from dod.bridge.conversations import Conversations, key_of
 from dod.bridge.endings import insist
+from dod.bridge.extras import Extras
 from dod.bridge.lanes import Lanes, Place
 from dod.bridge.leftovers import close, young
 from dod.bridge.limits import Admission
@@ -23,6 +24,7 @@ from dod.bridge.presses import Presses
 from dod.bridge.ratings import Ratings
 from dod.bridge.replies import reply
 from dod.bridge.serving import Serving
+from dod.bridge.suggestions import Suggestions
 from dod.bridge.tongues import Tongues
 from dod.bridge.turn import Reason, Turn
 from dod.config.spec import Config
@@ -64,7 +66,9 @@ class Reception:
         self.corp_id = ""  # of the last message
         self._serving = serving
         self._meter = meter
+        self._store = store
         self._conversations = Conversations(store)
+        self._suggestions = Suggestions(store)
         self._tongues = Tongues(config)
         self._admission = Admission(store, config)
         self._intake = Intake()
@@ -195,8 +199,15 @@ class Reception:
             claim,
             place,
             serving,
-            self._conversations,
-            self._intake,
+            conversations=self._conversations,
+            intake=self._intake,
+            extras=Extras(
+                self._store,
+                self._suggestions,
+                serving,
+                place.key,
+                self._tongues.of(claim.message),
+            ),
             pace=self._pace(claim.message, serving),
             tongue=self._tongues.of(claim.message),
         )

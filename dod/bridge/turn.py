@@ -13,19 +13,24 @@ from dod.bridge.attachments import Intake, Prepared
 from dod.bridge.claims import Claim
 from dod.bridge.conversations import Conversations, user_of
 from dod.bridge.endings import card_writer, finish
+from dod.bridge.extras import Extras
 from dod.bridge.inputs import quoted, render_inputs
 from dod.bridge.lanes import Place
-from dod.bridge.markdown import hide_thinking, joined
+from dod.bridge.markdown import joined
 from dod.bridge.pacing import Pace
 from dod.bridge.pictures import Pictures
+from dod.bridge.progress import progress_line
 from dod.bridge.replies import reply
 from dod.bridge.serving import Serving
+from dod.bridge.thinking import think
 from dod.bridge.typewriter import Typewriter
 from dod.errors import AnswerCut, DodError
 from dod.messages import (
     AnswerFile,
+    Cited,
     Finished,
     Message,
+    Progress,
     Question,
     Started,
     TextDelta,
@@ -65,9 +70,10 @@ class Turn:
         claim: Claim,
         place: Place,
         serving: Serving,
+        *,
         conversations: Conversations,
         intake: Intake,
-        *,
+        extras: Extras,
         pace: Pace | Literal["webhook"],
         tongue: Tongue,
     ) -> None:
@@ -79,6 +85,7 @@ class Turn:
         self._intake = intake
         self._pictures = Pictures(serving, claim.message, tongue, self._show)
         self._notes = ""  # what could not be taken along; it stands before the answer
+        self._extras = extras
         self._given_up: asyncio.Future[Reason] = asyncio.get_running_loop().create_future()
         self._answer = Answer()
         self._guid = digest(claim.client_id, claim.message.id, "final")
@@ -121,7 +128,8 @@ class Turn:
         try:
             if not await self._wait_for_place():
                 return await self._end_unasked()
-            await self.claim.asked(cards=0 if self._writer is None else 1)
+            cards = 0 if self._writer is None else 1
+            await asyncio.gather(self.claim.asked(cards=cards), self._extras.meet())
             if self._writer is not None:
                 self._writer.begin()
             await self._listen_until_given_up()
@@ -133,6 +141,9 @@ class Turn:
             outcome, text = "failed", say("failed", self.tongue, reason=reason)
         await self._deliver(text, failed=outcome == "failed")
         await self._pictures.send_files()
+        if outcome == "answered":
+            await self._extras.delivered()
+        await self._extras.close()
         self._log(outcome, started)
         return outcome
 
@@ -201,6 +212,7 @@ class Turn:
             if question is None:
                 self._answer.finished = Finished()
                 return
+            self._extras.begin()
             events = self._conversations.ask(app, question, self.place.key, spec.conversation)
             async with contextlib.aclosing(events):
                 async for event in events:
@@ -210,16 +222,27 @@ class Turn:
                         case Started():
                             self._answer.task_id = event.task_id
                             self._answer.message_id = event.message_id
+                            self._extras.heard(event)
+                        case Cited():
+                            self._extras.heard(event)
+                        case Progress():
+                            self._tell_progress(event)
                         case TextDelta():
+                            if not self._answer.text:
+                                await self._extras.before_text()
                             self._answer.text += event.text
                             self._show()
                         case TextReplaced():
-                            self._answer.text = event.text
-                            self._show(replaced=True)
+                            before, self._answer.text = self._answer.text, event.text
+                            self._show(withdrawn=not _goes_on(before, event.text))
                         case Finished():
                             self._answer.finished = event
+                            if self._writer is not None:
+                                self._writer.progress("")
             if self._answer.finished is None:
                 raise AnswerCut("the app ended without a terminal event")
+            if self._answer.finished.outcome == "complete":
+                await self._extras.ask_next()
         except DodError as error:
             self._answer.error = error
 
@@ -234,9 +257,9 @@ class Turn:
     async def _question(self) -> Question | None:
         """What to ask, with the files handed over; None if nothing is left to ask."""
         user, message = user_of(self.place.key), self.message
-        asked = Prepared(message.text)
+        asked = Prepared(await self._extras.question(message.text))
         if message.attachments:
-            asked = await self._intake.prepare(message, self.serving, user, self.tongue)
+            asked = await self._intake.prepare(message, asked.text, self.serving, user, self.tongue)
             self._notes = "\n".join(f"⚠️ {note}" for note in asked.notes)
             if asked.hopeless:
                 return None
@@ -249,6 +272,10 @@ class Turn:
             fields=asked.fields,
         )
 
+    def _tell_progress(self, progress: Progress) -> None:
+        if self._writer is not None and self.serving.spec.show.tools:
+            self._writer.progress(progress_line(progress, self.tongue))
+
     async def _stop_dify(self) -> None:
         """Hanging up is no stop and loses the history (dify-api §3), so Dify is told."""
         if not self._answer.task_id:
@@ -258,19 +285,25 @@ class Turn:
         except DodError as error:
             log.info("bot=%s Dify was not stopped: %s", self.serving.spec.name, error)
 
-    def _show(self, *, replaced: bool = False) -> None:
+    def _show(self, *, withdrawn: bool = False) -> None:
         if self._writer is not None:
-            if replaced:
-                self._writer.replaced()
+            if withdrawn:
+                self._writer.replaced(say("withdrawn", self.tongue))
             self._writer.touch()
 
     def _rendered(self, *, complete: bool) -> str:
         """What is to be shown of the answer so far. Asked once per update, not per event."""
-        text = sound(self._answer.text)
-        if not self.serving.spec.show.thinking:
-            text = hide_thinking(text, complete=complete)
+        show = self.serving.spec.show.thinking
+        text = think(sound(self._answer.text), show, self.tongue, complete=complete)
         text = self._pictures.shown(text, complete=complete)
+        text = self._extras.around(text, complete=complete and self._complete)
         return joined(self._notes, text) if self._notes else text
+
+    @property
+    def _complete(self) -> bool:
+        """The app has said all it had to say."""
+        finished = self._answer.finished
+        return finished is not None and finished.outcome == "complete"
 
     # -- the end
 
@@ -332,3 +365,8 @@ class Turn:
             self._answer.chars,
             writer.updates if writer else 0,
         )
+
+
+def _goes_on(before: str, text: str) -> bool:
+    """Whether ``text`` replaces ``before`` by itself, as moderation of 0.15 does (dify-api §2)."""
+    return text.startswith(before.rstrip())

@@ -2,6 +2,7 @@
 
 One update in flight per card, the newest text wins, the last one always lands.
 A text too long for one card goes on in the next (design §5.4, §5.7), and at last in a file.
+Longer than a module should be: typing and ending share what is on the wire.
 """
 
 import asyncio
@@ -11,8 +12,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Literal
 
 from dod.bridge.pacing import Pace, gaps
-from dod.bridge.pages import ELLIPSIS, Page, continued, page
+from dod.bridge.pages import ELLIPSIS, Page
 from dod.bridge.room import Room
+from dod.bridge.stack import Stack
 from dod.bridge.unfinished import finished
 from dod.errors import CardGone, ContentTooLong, DingTalkError
 from dod.messages import digest
@@ -57,11 +59,9 @@ class Typewriter:
         retries: Sequence[float] | None = None,
         room: Room | None = None,
     ) -> None:
-        self._make_card = make_card
-        self._card = make_card(0)
-        self._number = 0
+        self._room = room or Room()
+        self._stack = Stack(make_card, self._room)
         self._landed = 0  # how many cards have their last frame
-        self._ends: list[int] = []  # where each full card ends, in characters of the text
         self._gaps = gaps(pace)
         self._source = source
         self._existing = existing
@@ -69,8 +69,9 @@ class Typewriter:
         self._on_shown = on_shown
         self._hand_over = hand_over
         self._retries = FINISH_RETRIES if retries is None else retries
-        self._room = room or Room()
-        self._most = self._room.most_cards
+        self._narrates = pace in {"smooth", "balanced"}
+        self._progress = ""
+        self._withdrawal = ""  # what full cards are to show now
         self._notice = ""
         self._sent = ""  # the whole text at the last update
         self._written = ""  # what was written on the card then
@@ -89,29 +90,42 @@ class Typewriter:
     def begin(self) -> None:
         """Open the card and type what is shown, in the background. Idempotent."""
         if self._typing is None:
-            self._typing = asyncio.create_task(self._type(), name=f"type {self._card.id}")
+            self._typing = asyncio.create_task(self._type(), name=f"type {self._stack.card.id}")
 
     def resume(self, number: int, ends: Sequence[int] = ()) -> None:
         """Go on with the ``number``-th card, which an earlier process opened (after a crash).
 
         Without the ``ends`` of the cards before it that card begins with the whole text again.
         """
-        self._number = self._landed = number
-        self._ends = list(ends) if len(ends) == number else [0] * number
-        self._card = self._make_card(number)
+        self._landed = number
+        self._stack.resume(number, ends)
 
     def notice(self, sentence: str) -> None:
         """Show a sentence until the first text comes; it costs no place in the pace."""
         self._notice = sentence
         self._changed.set()
 
+    def progress(self, line: str) -> None:
+        """Show a line below the text, until the end.
+
+        It goes along with updates; only where no text has been shown yet, and the pace is generous,
+        it asks for one of its own.
+        """
+        self._progress = line
+        if self._narrates and self.first_shown is None:
+            self._changed.set()
+
     def touch(self) -> None:
         """There is more text to show. Never waits."""
         self._changed.set()
 
-    def replaced(self) -> None:
-        """The text is another one now: the card under way begins with it."""
-        self._ends = [0] * len(self._ends)
+    def replaced(self, sentence: str) -> None:
+        """The text is another one now: the card under way begins with it.
+
+        Full cards show ``sentence`` instead of what they have.
+        """
+        self._stack.replaced()
+        self._withdrawal = sentence
         self._changed.set()
 
     async def stop(self) -> None:
@@ -124,11 +138,17 @@ class Typewriter:
             self._typing.cancel()
         await asyncio.wait({self._typing})
         if not self._typing.cancelled() and self._typing.exception() is not None:
-            log.error("card=%s typing broke", self._card.id, exc_info=self._typing.exception())
+            log.error(
+                "card=%s typing broke", self._stack.card.id, exc_info=self._typing.exception()
+            )
 
     async def close(self, text: str, guid: str, *, failed: bool) -> Ending:
         """Put ``text`` on the cards. ``rest`` tells what could not be put there."""
         await self.stop()
+        try:
+            await self._persist(self._withdraw)
+        except DingTalkError as error:
+            log.warning("card=%s an earlier one is not withdrawn: %s", self._stack.card.id, error)
         try:
             while not self._absent:
                 if await self._close_card(text, guid, failed=failed):
@@ -136,7 +156,7 @@ class Typewriter:
         except CardGone:
             return "none"
         except DingTalkError as error:
-            log.warning("card=%s cannot be finished: %s", self._card.id, error)
+            log.warning("card=%s cannot be finished: %s", self._stack.card.id, error)
             return "none" if self._absent else "open"
         return "none"
 
@@ -148,13 +168,13 @@ class Typewriter:
         except CardGone:
             return "none"
         except DingTalkError as error:
-            log.info("card=%s cannot be ended yet: %s", self._card.id, error)
+            log.info("card=%s cannot be ended yet: %s", self._stack.card.id, error)
             return "open"
         return "landed"
 
     def rest(self, text: str) -> str:
         """The part of ``text`` that stands on no card."""
-        return continued(text, self._start)
+        return self._stack.rest(text)
 
     def abandon(self) -> None:
         """Leave the card as it is: the next start goes on with it."""
@@ -170,7 +190,7 @@ class Typewriter:
         sent_at = 0.0
         gap: float | None = None
         while await self._wait_for_change():
-            if finished(self._source()).strip():
+            if finished(self._source()).strip() or (self._progress and self._narrates):
                 if gap is None:
                     sent_at, gap = loop.time(), next(self._gaps)
                 if not await self._pause(sent_at + gap - loop.time()):
@@ -187,12 +207,12 @@ class Typewriter:
     async def _open_first(self) -> bool:
         try:
             await self._on_opening(1, "", ())
-            await self._card.open()
+            await self._stack.card.open()
         except DingTalkError as error:
             # An unknown outcome leaves the card possibly there, so does an earlier process:
             # ``close`` will find out.
-            self._absent = not error.retry and self._number >= self._existing
-            log.warning("card=%s not opened: %s", self._card.id, error)
+            self._absent = not error.retry and self._stack.number >= self._existing
+            log.warning("card=%s not opened: %s", self._stack.card.id, error)
             return False
         return True
 
@@ -201,20 +221,21 @@ class Typewriter:
         text = self._source()
         first = bool(text.strip()) and self.first_shown is None
         try:
-            while (made := self._page(text, complete=False)).full and not self._last_card:
-                await self._turn_over(made, text, digest(self._card.id, "full"))
+            await self._withdraw()
+            while (made := self._stack.page(text, complete=False)).full and not self._stack.last:
+                await self._turn_over(made, text, digest(self._stack.card.id, "full"))
             if self.updates and self._view(text) == self._written:
                 return True
             self._queued = True
-            await self._card.update(self._latest, first=first)
+            await self._stack.card.update(self._latest, first=first)
         except CardGone:
             self._absent = True
             return False
         except ContentTooLong as error:
-            log.warning("card=%s takes no more text: %s", self._card.id, error)
+            log.warning("card=%s takes no more text: %s", self._stack.card.id, error)
             return self._learn(self._written)
         except DingTalkError as error:
-            log.info("card=%s update dropped: %s", self._card.id, error)
+            log.info("card=%s update dropped: %s", self._stack.card.id, error)
             return not self._absent
         finally:
             self._queued = False
@@ -234,49 +255,32 @@ class Typewriter:
         return self._written
 
     def _view(self, text: str) -> str:
-        """What of ``text`` this card shows while more is to come; never blank."""
-        made = self._page(text, complete=False)
-        if not made.full:
-            made = self._page(finished(text), complete=False)
-        return made.text if made.text.strip() else self._notice or ELLIPSIS
+        return self._stack.view(text, notice=self._notice, below=self._progress)
 
     def _learn(self, text: str) -> bool:
         """DingTalk refused ``text`` as too long. True if a shorter one is worth a try."""
         if not self._room.refused(text):
             return False
-        log.warning("card=%s from now on takes %d bytes", self._card.id, self._room.max_bytes)
+        log.warning("card=%s from now on takes %d bytes", self._stack.card.id, self._room.max_bytes)
         self._changed.set()
         return True
 
     # -- pages and cards
 
-    @property
-    def _start(self) -> int:
-        """Where in the text the current card begins."""
-        return self._ends[-1] if self._ends else 0
-
-    @property
-    def _last_card(self) -> bool:
-        """No further card is made if the rest can go as a file."""
-        return 0 < self._most <= self._number + 1
-
-    def _page(self, text: str, *, complete: bool = True, spare: int = 0) -> Page:
-        return page(text, self._start, self._room.max_bytes - spare, complete=complete)
-
     async def _close_card(self, text: str, guid: str, *, failed: bool) -> bool:
         """Put what fits on the current card and turn over; True when that was the last one."""
-        made = self._page(text)
+        made = self._stack.page(text)
         try:
             if not made.full:
                 await self._land(made.text or ELLIPSIS, self._guid(guid), failed=failed)
                 return True
-            if not self._last_card:
+            if not self._stack.last:
                 await self._turn_over(made, text, guid)
                 return False
-            made = self._page(text, spare=SENTENCE_ROOM)
+            made = self._stack.page(text, spare=SENTENCE_ROOM)
             sentence = await self._hand_over(text, made.end)
             if not sentence:
-                self._most = 0
+                self._stack.go_on()
                 return False
             whole = f"{made.text}\n\n{sentence}"
             await self._land(whole, self._guid(guid), failed=failed)
@@ -286,25 +290,32 @@ class Typewriter:
             return False
         return True
 
+    async def _withdraw(self) -> None:
+        """Take the text from full cards, where it was replaced; tried again by the next frame."""
+        while self._withdrawal and self._stack.full:
+            await self._stack.full[-1].withdraw(self._withdrawal)
+            self._stack.full.pop()
+        self._withdrawal = ""
+
     async def _turn_over(self, made: Page, text: str, guid: str) -> None:
         """Finish a full card and open the one that goes on."""
-        if self._landed <= self._number:
+        if self._landed <= self._stack.number:
             await self._land(made.text, self._guid(guid), failed=False)
-        self._ends.append(made.end)
-        card = self._make_card(self._number + 1)
-        await self._on_opening(self._number + 2, text, tuple(self._ends))
-        self._number, self._card, self._written = self._number + 1, card, ""
+        card = self._stack.ended(made.end)
+        await self._on_opening(self._stack.number + 2, text, tuple(self._stack.ends))
+        self._stack.turn(card)
+        self._written = ""
         try:
             await self._persist(card.open)
         except DingTalkError as error:
-            self._absent = not error.retry and self._number >= self._existing
+            self._absent = not error.retry and self._stack.number >= self._existing
             raise
 
     async def _land(self, text: str, guid: str, *, failed: bool) -> None:
         """Send a last frame until it lands or trying cannot help."""
-        end = self._card.fail if failed else self._card.finish
+        end = self._stack.card.fail if failed else self._stack.card.finish
         await self._persist(lambda: end(text, guid))
-        self._landed = self._number + 1
+        self._landed = self._stack.number + 1
         self._room.took(text)
 
     async def _persist(self, call: Callable[[], Awaitable[None]]) -> None:
@@ -314,7 +325,7 @@ class Typewriter:
             except DingTalkError as error:
                 if delay is None or not error.retry:
                     raise
-                log.info("card=%s is tried again in %.1f s: %s", self._card.id, delay, error)
+                log.info("card=%s is tried again in %.1f s: %s", self._stack.card.id, delay, error)
                 await asyncio.sleep(delay)
             else:
                 return
@@ -322,7 +333,7 @@ class Typewriter:
     def _guid(self, guid: str) -> str:
         """Another one where the text is cut otherwise: what it names is not the same call."""
         shorter = (str(self._room.max_bytes),) if self._room.shrunk else ()
-        return digest(guid, str(self._number), *shorter)
+        return digest(guid, str(self._stack.number), *shorter)
 
     async def _wait_for_change(self) -> bool:
         """True when there is something new to show, False when the answer is complete."""

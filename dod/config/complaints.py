@@ -199,7 +199,7 @@ def slips_in(node: Node) -> list[tuple[Place, Remark]]:
 
 
 def _enum(case: Case) -> list[Finding]:
-    return _choice(case, list(case.wanted))
+    return _choice(case, [it if isinstance(it, str) else str(it).lower() for it in case.wanted])
 
 
 def _pattern(case: Case) -> list[Finding]:
@@ -223,7 +223,9 @@ def _choice(case: Case, values: list[str]) -> list[Finding]:
     key = case.key
     value = case.node.value if isinstance(case.node, Scalar) else None
     if not isinstance(value, str):
-        return []  # ``type`` says what is wrong with it
+        if "type" in case.rule:
+            return []  # ``type`` says what is wrong with it
+        value = case.node.written if isinstance(case.node, Scalar) else ""
     lower = {it.lower(): it for it in values}
     aliases = case.rule.get("x-aliases", {})
     word = value.strip().lower()

@@ -58,7 +58,7 @@ def editor_schema_text() -> str:
 def _tolerant(rule: Json) -> Json:
     if "$ref" in rule:
         return dict(rule)
-    kind = rule["type"]
+    kind = rule.get("type", "")  # none: one of several values of different types
     new = {**rule, "markdownDescription": _explained(rule)}
     for name in ("properties", "patternProperties"):
         if name in rule:
@@ -72,7 +72,7 @@ def _tolerant(rule: Json) -> Json:
         new["if"] = {"type": "string", "pattern": _VARIABLE}
         new["else"] = {"enum": new.pop("enum")}
         new.pop("examples")
-        new["defaultSnippets"] = [{"label": it, "bodyText": it} for it in rule["enum"]]
+        new["defaultSnippets"] = [{"label": written(it), "bodyText": it} for it in rule["enum"]]
     elif "pattern" in rule:
         text = _NAME if new.pop("format", None) else _VARIABLE
         new["pattern"] = f"{rule['pattern']}|{text}"

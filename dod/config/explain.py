@@ -90,7 +90,7 @@ def to_json(key: Key) -> Json:
         "key": key.path,
         "title": key.rule["title"],
         "description": {"zh": zh, "en": en},
-        "type": key.rule["type"],
+        "type": key.rule.get("type", "one of values"),
         "values": key.rule.get("enum") or key.rule.get("x-values") or [],
         "required": key.required,
         "default": key.rule.get("default"),
@@ -121,7 +121,7 @@ def _shown(word: str) -> str:
 
 def _kind(rule: Json) -> tuple[str, str]:
     if values := rule.get("enum") or rule.get("x-values"):
-        listed = " | ".join(values)
+        listed = " | ".join(map(written, values))
         if "x-values" in rule:
             return f"{listed}（大小写均可）", "any letter case"
         return f"{listed}（其中之一）", "one of them"

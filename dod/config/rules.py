@@ -87,7 +87,8 @@ def _normal(node: Node, rule: Json) -> Node:
     if node.written.startswith("!env_var"):
         if rule.get("type") == "integer" and re.fullmatch(r"\s*-?[0-9]{1,18}\s*", value):
             return replace(node, value=int(value))
-        if rule.get("type") == "boolean" and value.strip().lower() in {"true", "false"}:
+        boolean = rule.get("type") == "boolean" or True in rule.get("enum", ())
+        if boolean and value.strip().lower() in {"true", "false"}:
             return replace(node, value=value.strip().lower() == "true")
     return node
 

@@ -15,6 +15,7 @@ PUBLIC_TEMPLATE_ID = "02fcf2f4-5e02-4a85-b672-46d1f715543e.schema"
 AppType = Literal["chatbot", "completion", "workflow"]
 Handler = Literal["DifyAiCardBotHandler", "DifyMarkdownBotHandler"]
 CardUpdates = Literal["auto", "smooth", "balanced", "economical", "final"]
+Thinking = Literal[False, True, "folded"]  # hidden, shown as a quote, one line that says so
 Language = Literal["auto", "zh", "en"]
 
 # One worker of the original was a blocked thread; here it is room for this many turns at once.
@@ -41,7 +42,7 @@ class Allow:
 class Show:
     """What is shown besides the answer's text."""
 
-    thinking: bool = False
+    thinking: Thinking = False
     citations: bool = True
     suggestions: bool = True
     tools: bool = True

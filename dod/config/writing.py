@@ -27,8 +27,6 @@ def look(node: Node, rule: Json, path: tuple[str | int, ...], key: str = "") -> 
         for name, entry in node.entries.items():
             below = deref(rules.get(name) or rule.get("patternProperties", {}).get("^.+$") or {})
             inner = (*path, name)
-            if below.get("x-planned"):
-                yield Finding(entry.key, planned(name), inner, warning=True)
             for found in look(entry.node, below, inner, name):
                 # A value is where its key is when it is not there at all.
                 yield replace(found, place=_at(entry, found))
@@ -231,13 +229,6 @@ def truncated(key: str) -> Remark:
         f"“{key}” 的值里有“ #”，从那里起被当作注释丢掉了；如果 # 是值的一部分，请加引号。",
         f"'{key}' is cut at ' #', where a comment begins. If the # belongs to the value, quote it.",
         f'{key}: "…"',
-    )
-
-
-def planned(key: str) -> Remark:
-    return Remark(
-        f"“{key}” 可以写，但本版本还没有使用它。",
-        f"'{key}' is accepted; not used by this version yet.",
     )
 
 

@@ -18,9 +18,9 @@ from httpx_sse import EventSource, ServerSentEvent
 
 from dod import http
 from dod.dify.addresses import Addresses
+from dod.dify.asides import Asides
 from dod.dify.events import Transcript
 from dod.dify.fetch import Fetcher
-from dod.dify.parameters import abilities
 from dod.dify.ratings import rate
 from dod.dify.refusals import refused, trouble
 from dod.dify.uploads import Uploads
@@ -29,6 +29,7 @@ from dod.messages import (
     Abilities,
     AnswerEvent,
     Finished,
+    Parameters,
     Question,
     Rating,
     UploadedFile,
@@ -48,7 +49,6 @@ _USER_LONGEST = 255  # characters; more is answered with HTTP 500
 _EVENT_LONGEST = 16 * 2**20  # bytes of one line
 _REFUSAL_LONGEST = 64 * 2**10  # bytes of a refusal that are read
 _STOP_TIMEOUT = 5.0  # seconds
-_ABILITIES_KEPT = 300.0  # seconds: an admin who switches files on need not restart anything
 _RUN_OUT = 0.25  # seconds for the body to end after the terminal event
 _TWO_PINGS = 25.0  # seconds in which an app that pings has pinged twice
 
@@ -103,9 +103,7 @@ class DifyApp:
         self._uploads = Uploads(self._client)
         self._addresses = Addresses(url)
         self._fetcher = Fetcher(self._addresses)
-        self._learning = asyncio.Lock()
-        self._abilities: Abilities | None = None
-        self._learned = 0.0
+        self._asides = Asides(self._client, app_type)
 
     @property
     def fingerprint(self) -> str:
@@ -152,13 +150,7 @@ class DifyApp:
         await rate(self._client, message_id, rating, _user(user), comment)
 
     async def abilities(self) -> Abilities:
-        """As the port says; asked again after ``_ABILITIES_KEPT``, or when it failed."""
-        async with self._learning:
-            now = time.monotonic()
-            if self._abilities is None or now - self._learned > _ABILITIES_KEPT:
-                self._abilities = abilities(await self._parameters())
-                self._learned = now
-            return self._abilities
+        return await self._asides.abilities()
 
     async def upload(self, name: str, media: str, file: Download, user: str) -> str:
         return await self._uploads.upload(name, media, file, _user(user))
@@ -172,25 +164,18 @@ class DifyApp:
     def fetch(self, address: str) -> AbstractAsyncContextManager[Download]:
         return self._fetcher.fetch(address)
 
+    async def parameters(self) -> Parameters:
+        """What the app says of itself (see the port)."""
+        return await self._asides.parameters()
+
+    async def suggested(self, message_id: str, user: str) -> tuple[str, ...]:
+        """Questions that may come after this answer (see the port)."""
+        return await self._asides.suggested(message_id, _user(user))
+
     async def aclose(self) -> None:
         """Close the clients and what is still streaming. Idempotent."""
         await self._fetcher.aclose()
         await self._client.aclose()
-
-    async def _parameters(self) -> Json:
-        try:
-            response = await self._client.get("/parameters", timeout=_STOP_TIMEOUT)
-        except httpx.HTTPError as exc:
-            raise _no_answer(exc) from exc
-        if not response.is_success:
-            raise refused(response.status_code, response.content, app_type=self._app_type)
-        try:
-            told = response.json()
-        except ValueError:
-            told = None
-        if not isinstance(told, dict):
-            raise trouble("dify_not_found", "/parameters is no JSON object")
-        return told
 
     def _body(self, question: Question) -> Json:
         fields = {name: _as_input(held) for name, held in question.fields.items()}

@@ -5,11 +5,21 @@ Every version sends other events in another order (dify-api §2); unknown ones a
 
 import json
 import logging
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from dod.dify.refusals import reported, run_failed
-from dod.messages import AnswerEvent, AnswerFile, Finished, Started, TextDelta, TextReplaced
+from dod.messages import (
+    AnswerEvent,
+    AnswerFile,
+    Cited,
+    Finished,
+    Progress,
+    Started,
+    TextDelta,
+    TextReplaced,
+)
 
 log = logging.getLogger(__name__)
 
@@ -20,6 +30,16 @@ _DULL = tuple(
     for space in ("", " ")
     for name in ("node_", "iteration_", "loop_", "parallel_branch_", "agent_log")
 )
+# Of these the reader is told where the run has come to; so much of one is looked at, unparsed.
+_HEAD = 1500  # characters
+_NODE_STARTED = re.compile(r'\{"event": ?"node_started"')
+_NODE = re.compile(r'"node_type": ?"([^"]*)", ?"title": ?("(?:[^"\\]|\\.)*")')
+_CALL = re.compile(r'"label": ?"CALL ([^"\\]+)"')  # an agent node's tool, as its plugins name it
+_FIELD = re.compile(r"\{\{#\$output\.[^{}#]{1,100}#\}\}")  # of a form that a person fills in
+_BLANK = "\uff3f" * 4  # wide underscores: no Markdown
+# Nodes that only steer, or begin and end: no work that one waits for.
+_AGENT_LOG = ('{"event":"agent_log', '{"event": "agent_log')
+_STEERING = frozenset({"start", "end", "answer", "if-else", "variable-aggregator", "assigner"})
 
 
 class Transcript:
@@ -42,6 +62,7 @@ class Transcript:
         self._forms: list[str] = []
         self._failed_node = ""
         self._attached: set[str] = set()
+        self._doing: Progress | None = None
 
     def read(self, data: str) -> Iterator[AnswerEvent]:
         """What the event in ``data`` tells; nothing follows ``Finished``.
@@ -50,6 +71,7 @@ class Transcript:
         """
         if self.started and data.startswith(_DULL) and '"failed"' not in data:
             self._chatflow = True
+            yield from self._progress(_begun(data))
             return
         event = json.loads(data)
         if not isinstance(event, dict):
@@ -86,8 +108,12 @@ class Transcript:
                 yield self._replace(_string(event, "answer"))
             case "text_replace":
                 yield self._replace(_string(_mapping(event, "data"), "text"))
+            case "agent_thought":
+                yield from self._progress(_tool(event))
             case "message_end":
                 yield from self._attach(event.get("files"))
+                if sources := _sources(_mapping(event, "metadata")):
+                    yield Cited(sources)
                 yield from self._end()
             case "workflow_finished":
                 yield from self._run_finished(_mapping(event, "data"))
@@ -101,6 +127,11 @@ class Transcript:
                     self._failed_node = _string(data, "node_type")
             case "error":
                 raise reported(event)
+
+    def _progress(self, progress: Progress | None) -> Iterator[AnswerEvent]:
+        if progress is not None and progress != self._doing:
+            self._doing = progress
+            yield progress
 
     def _say(self, text: str) -> Iterator[AnswerEvent]:
         if text:
@@ -162,7 +193,8 @@ class Transcript:
         forms = self._forms
         if not forms and pause and isinstance(reasons := pause.get("reasons"), list):
             forms = [_string(one, "form_content") for one in reasons if isinstance(one, dict)]
-        return Finished("paused", "\n\n".join(form for form in forms if form))
+        shown = (_FIELD.sub(_BLANK, form) for form in forms if form)
+        return Finished("paused", "\n\n".join(shown))
 
 
 def show(outputs: Mapping[str, Any]) -> str:
@@ -207,6 +239,39 @@ def _files_in(outputs: Mapping[str, Any]) -> list[Any]:
 
 def _is_file(value: Any) -> bool:
     return isinstance(value, dict) and value.get("dify_model_identity") == "__dify__file__"
+
+
+def _begun(data: str) -> Progress | None:
+    """What a node's event says of the work that begins."""
+    if _NODE_STARTED.match(data):
+        found = _NODE.search(data, 0, _HEAD)
+        if found is None or found[1] in _STEERING:
+            return None
+        return Progress("node", str(json.loads(found[2])))
+    call = _CALL.search(data, 0, _HEAD) if data.startswith(_AGENT_LOG) else None
+    return Progress("tool", call[1]) if call else None
+
+
+def _tool(thought: Mapping[str, Any]) -> Progress | None:
+    """The tool that an agent uses; several are joined by semicolons."""
+    names = [name for name in _string(thought, "tool").split(";") if name]
+    if not names:
+        return None
+    labels = _mapping(thought, "tool_labels")
+    english = [_string(_mapping(labels, name), "en_US") or name for name in names]
+    chinese = [_string(_mapping(labels, name), "zh_Hans") or name for name in names]
+    return Progress("tool", ", ".join(english), "、".join(chinese))
+
+
+def _sources(metadata: Mapping[str, Any]) -> tuple[str, ...]:
+    """Names of the documents that were cited (dify-api §10); all fields may be null."""
+    cited = metadata.get("retriever_resources")
+    names = [
+        _string(one, "document_name") or _string(one, "title")
+        for one in (cited if isinstance(cited, list) else ())
+        if isinstance(one, dict)
+    ]
+    return tuple(dict.fromkeys(name for name in names if name))
 
 
 def _string(event: Mapping[str, Any], name: str) -> str:

@@ -5,7 +5,7 @@ chatflows and workflows the rest alone. Sending a file that an app does not take
 silence (0.15) or a 400 (1.13), so this is asked before.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from dod.messages import Abilities, FileField, FileKind, FileRule
@@ -20,7 +20,7 @@ _SIZES: dict[str, tuple[FileKind, int]] = {  # the key, what it limits, Dify's d
 _MOST = 3  # files, where the app does not say
 
 
-def abilities(parameters: dict[str, Any]) -> Abilities:
+def abilities(parameters: Mapping[str, Any]) -> Abilities:
     """Read the answer to ``GET /parameters``; what is missing or odd is no ability."""
     limits = _object(parameters.get("system_parameters"))
     sizes: dict[FileKind, int] = {}

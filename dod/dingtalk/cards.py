@@ -101,6 +101,10 @@ class AICard:
         else:
             await self._end(text, guid, is_error=True)
 
+    async def withdraw(self, text: str) -> None:
+        """By its variable: an ended card takes no more streaming (§5.4, §5.5)."""
+        await self._put({self._style.content_key: text})
+
     # ------------------------------------------------------------------ creation
 
     def _creation(self) -> Json:
