@@ -36,6 +36,7 @@ class Claim:
         self.text = ""
         self.guid = ""
         self.failed = False
+        self.replied = False  # the answer went by reply: its card is only to say so
         self.taken_at = time.time()
         self._store = store
         self._adding: asyncio.Task[bool] | None = None
@@ -56,6 +57,7 @@ class Claim:
             "text": self.text,
             "guid": self.guid,
             "failed": self.failed,
+            "replied": self.replied,
             "taken_at": self.taken_at,
             "owner": self.owner,
         }
@@ -70,6 +72,7 @@ class Claim:
         claim.guid = value["guid"]
         claim.owner = value.get("owner", "")
         claim.failed = value["failed"]
+        claim.replied = value.get("replied", False)
         claim.taken_at = value["taken_at"]
         return claim
 
@@ -109,9 +112,12 @@ class Claim:
                 self.text = text
             await self._write(self.state)
 
-    async def finishing(self, text: str, guid: str, *, failed: bool) -> None:
-        """The last frame is about to be sent; a crash repeats it with the same guid."""
-        self.text, self.guid, self.failed = text, guid, failed
+    async def finishing(self, text: str, guid: str, *, failed: bool, replied: bool = False) -> None:
+        """The last frame is about to be sent; a crash repeats it with the same guid.
+
+        ``replied``: a reply with the answer is about to be sent, and is not to be sent again.
+        """
+        self.text, self.guid, self.failed, self.replied = text, guid, failed, replied
         await self._write("finishing")
 
     async def done(self) -> None:

@@ -4,8 +4,9 @@ A claim is ``finishing`` before any of this, with the text that its card is to e
 """
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Sequence
 
 from dod.bridge.claims import Claim
 from dod.bridge.pacing import Pace
@@ -18,12 +19,18 @@ from dod.texts import Tongue, say
 
 log = logging.getLogger(__name__)
 
-# Seconds between further tries to end a card that DingTalk does not let us end: one hour in all.
-INSIST = (5.0, 15.0, 30.0, 60.0, *(120.0,) * 29)
+# Seconds between further tries of an end that did not come about: an hour in all. Each costs at
+# most three calls of the month's quota.
+INSIST = (1.0, 3.0, 10.0, 20.0, 40.0, 80.0, 160.0, 300.0, 600.0, 1200.0, 1200.0)
 
 
 def card_writer(
-    claim: Claim, channel: Channel, pace: Pace, *, source: Callable[[], str] = str
+    claim: Claim,
+    channel: Channel,
+    pace: Pace,
+    *,
+    source: Callable[[], str] = str,
+    retries: Sequence[float] | None = None,
 ) -> Typewriter:
     """A typewriter on the claim's cards, in the style that they were, or are to be, made from."""
     style = claim.style
@@ -34,27 +41,40 @@ def card_writer(
         return channel.card(claim.message, style, number)
 
     return Typewriter(
-        make_card, pace, source=source, on_opening=claim.opening, on_shown=claim.shown
+        make_card,
+        pace,
+        source=source,
+        on_opening=claim.opening,
+        on_shown=claim.shown,
+        retries=retries,
     )
 
 
-async def finish(claim: Claim, writer: Typewriter, serving: Serving, tongue: Tongue) -> bool:
-    """End the claim's answer. False if a card still has to be ended: see ``insist``."""
+async def finish(claim: Claim, writer: Typewriter | None, serving: Serving, tongue: Tongue) -> bool:
+    """End the claim's answer; ``writer`` is None where it has no card.
+
+    False if that did not come about, but still may: see ``Insisting``.
+    """
     text, guid, failed = claim.text, claim.guid, claim.failed
-    ending = await writer.close(text, guid, failed=failed)
-    if ending == "landed":
+    ending = await writer.close(text, guid, failed=failed) if writer else "none"
+    if ending == "landed" or (ending == "none" and claim.replied):
         await claim.done()
         return True
-    rest = writer.rest(text)
-    if ending == "none":
+    if claim.replied:
+        return False
+    rest = writer.rest(text) if writer else text
+    if writer is None or ending == "none":
         await claim.done()  # first: a reply must not be sent twice
-        await reply(serving.channel, serving.spec.name, claim.message, rest)
-        return True
+        if await _reply(claim, serving, rest) != "later":
+            return True
+        claim.cards = 0  # what is there has its end: only the reply is left to do
+        await claim.finishing(rest, guid, failed=failed)
+        return False
     # The card is there and does not take its end: the answer goes by reply, and from here on the
     # card is to say so. Written before the reply, so that no crash can show both.
     moved = digest(guid, "moved")
-    await claim.finishing(say("answered_below", tongue), moved, failed=False)
-    if not await reply(serving.channel, serving.spec.name, claim.message, rest):
+    await claim.finishing(say("answered_below", tongue), moved, failed=False, replied=True)
+    if await _reply(claim, serving, rest) != "sent":
         await claim.finishing(text, guid, failed=failed)
     elif await writer.end(claim.text, moved, failed=False) != "open":
         await claim.done()
@@ -62,19 +82,60 @@ async def finish(claim: Claim, writer: Typewriter, serving: Serving, tongue: Ton
     return False
 
 
-async def insist(
-    claim: Claim,
-    serving: Serving,
-    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-) -> None:
-    """Try for an hour to end the claim's last card; the next start goes on."""
-    log.warning("bot=%s msg=%s card still open", serving.spec.name, claim.message.id)
-    for delay in INSIST:
-        await sleep(delay)
-        writer = card_writer(claim, serving.channel, "final")
-        writer.resume(claim.cards - 1)
-        ending = await writer.close(claim.text, claim.guid, failed=claim.failed)
-        if ending != "open":
-            await claim.done()
-            return
-    log.error("bot=%s msg=%s card could not be ended", serving.spec.name, claim.message.id)
+class Insisting:
+    """Answers that have no end yet, each tried again for an hour beside everything else.
+
+    What does not come about stays on disk: the next start goes on. Thread: the bot's loop.
+    """
+
+    def __init__(self) -> None:
+        self.tasks: set[asyncio.Task[None]] = set()
+        self.hurried = False
+        self._hurry = asyncio.Event()
+
+    def add(self, claim: Claim, serving: Serving, tongue: Tongue) -> None:
+        """Keep ``serving`` in use until the claim's answer has its end."""
+        log.warning("bot=%s msg=%s answer has no end yet", serving.spec.name, claim.message.id)
+        task = asyncio.create_task(
+            self._insist(claim, serving.hold(), tongue), name=f"end {claim.message.id}"
+        )
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+
+    def hurry(self) -> None:
+        """Shutting down: each is tried once more, now."""
+        self.hurried = True
+        self._hurry.set()
+
+    async def _insist(self, claim: Claim, serving: Serving, tongue: Tongue) -> None:
+        try:
+            for delay in INSIST:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(delay):
+                        await self._hurry.wait()
+                hurried = self.hurried
+                if await finish(claim, last_writer(claim, serving), serving, tongue):
+                    return
+                if hurried:
+                    return
+            log.error(
+                "bot=%s msg=%s answer could not be ended", serving.spec.name, claim.message.id
+            )
+        except Exception:  # the rim of one answer: the next start goes on
+            log.exception("bot=%s msg=%s failed", serving.spec.name, claim.message.id)
+        finally:
+            serving.release()
+
+
+def last_writer(claim: Claim, serving: Serving) -> Typewriter | None:
+    """A typewriter for the end of the claim's last card, each try once; None if it has no card."""
+    if not claim.cards:
+        return None
+    writer = card_writer(claim, serving.channel, "final", retries=())
+    writer.resume(claim.cards - 1)
+    return writer
+
+
+async def _reply(claim: Claim, serving: Serving, text: str) -> str:
+    # Once: between tries here the disk would say that it was sent. ``Insisting`` tries again.
+    return await reply(serving.channel, serving.spec.name, claim.message, text, once=True)

@@ -6,7 +6,6 @@ import time
 from dod.bridge.claims import Claim
 from dod.bridge.endings import card_writer, finish
 from dod.bridge.markdown import cut, joined
-from dod.bridge.replies import reply
 from dod.bridge.serving import Serving
 from dod.messages import digest
 from dod.texts import Tongue, say
@@ -31,15 +30,13 @@ async def close(claim: Claim, serving: Serving, tongue: Tongue) -> bool:
     log.info(
         "bot=%s leftover state=%s cards=%d is closed", serving.spec.name, claim.state, claim.cards
     )
-    if not claim.cards:
-        await claim.done()
-        await reply(serving.channel, serving.spec.name, claim.message, _interrupted("", tongue))
-        return True
     if claim.state != "finishing":
         guid = digest(claim.client_id, claim.message.id, "interrupted")
         # A card that was young has none of the text yet: it gets the sentence alone.
         text = claim.text if len(cut(claim.text)) >= claim.cards else ""
         await claim.finishing(_interrupted(text, tongue), guid, failed=True)
+    if not claim.cards:
+        return await finish(claim, None, serving, tongue)
     claim.style = claim.style or serving.spec.card_style
     writer = card_writer(claim, serving.channel, "final")
     writer.resume(claim.cards - 1)

@@ -11,7 +11,7 @@ from typing import Any, Literal, Protocol
 from dod.bridge.claims import Claim, Claims
 from dod.bridge.commands import Command, command_in, id_card
 from dod.bridge.conversations import Conversations, key_of
-from dod.bridge.endings import insist
+from dod.bridge.endings import Insisting
 from dod.bridge.lanes import Lanes, Place
 from dod.bridge.leftovers import close, young
 from dod.bridge.limits import Refusals, may_ask
@@ -20,7 +20,7 @@ from dod.bridge.replies import reply
 from dod.bridge.serving import Serving
 from dod.bridge.turn import Reason, Turn
 from dod.config.spec import Config
-from dod.messages import ConversationKey, Message
+from dod.messages import ConversationKey, Message, digest
 from dod.ports import Store
 from dod.status import Turns
 from dod.texts import Tongue, kind_of, say, tongue
@@ -63,7 +63,7 @@ class Reception:
         self._conversations = Conversations(store)
         self._refusals = Refusals()
         self._turns: set[Turn] = set()
-        self.insisting: set[asyncio.Task[None]] = set()  # cards that do not take their end yet
+        self.insisting = Insisting()
         self._stopped: dict[ConversationKey, int] = {}  # what was said before is to be stopped
         self._tongues: dict[str, Tongue] = {}  # in which language a person spoke last
         self._leftovers: list[tuple[asyncio.Event, asyncio.Task[None]]] = []
@@ -129,11 +129,22 @@ class Reception:
         except Exception:
             log.exception("bot=%s msg=%s failed", serving.spec.name, message.id)
             self._failed += 1
-            if not claim.cards:  # else the next start ends its card
-                await claim.done()
-                await self._say(serving, message, say("internal", self._tongue(message)))
+            await self._apologise(claim, serving)
         finally:
             _leave(place, serving)
+
+    async def _apologise(self, claim: Claim, serving: Serving) -> None:
+        """Something of ours broke: say so, on the card if there is one."""
+        language = self._tongue(claim.message)
+        sentence = say("internal", language)
+        if not claim.cards:
+            await claim.done()
+            await self._say(serving, claim.message, sentence)
+            return
+        if claim.state != "finishing":
+            guid = digest(claim.client_id, claim.message.id, "internal")
+            await claim.finishing(say("failed", language, reason=sentence), guid, failed=True)
+        self.insisting.add(claim, serving, language)
 
     async def _take_up(
         self, claim: Claim, key: ConversationKey, place: Place | None, connected: asyncio.Event
@@ -148,7 +159,7 @@ class Reception:
         serving.hold()
         try:
             if not await close(claim, serving, self._tongue(claim.message)):
-                self._insist(claim, serving)
+                self.insisting.add(claim, serving, self._tongue(claim.message))
         except Exception:
             log.exception("bot=%s leftover msg=%s failed", serving.spec.name, claim.message.id)
         finally:
@@ -171,7 +182,7 @@ class Reception:
         finally:
             self._turns.discard(turn)
         if turn.unsettled:
-            self._insist(claim, serving)
+            self.insisting.add(claim, serving, self._tongue(claim.message))
         if outcome in {"answered", "empty", "stopped", "paused"}:
             self._answered += 1
         elif outcome == "failed":
@@ -218,20 +229,6 @@ class Reception:
         if sentence:
             await self._say(serving, message, sentence)
 
-    def _insist(self, claim: Claim, serving: Serving) -> None:
-        """Go on trying to end a card, beside everything else."""
-
-        async def work() -> None:
-            try:
-                await insist(claim, serving)
-            finally:
-                serving.release()
-
-        serving.hold()
-        task = asyncio.create_task(work(), name=f"end {claim.message.id}")
-        self.insisting.add(task)
-        task.add_done_callback(self.insisting.discard)
-
     # -- all messages
 
     def _stop(self, key: ConversationKey) -> bool:
@@ -251,14 +248,18 @@ class Reception:
     def give_up(self) -> None:
         """Shutting down: end every turn with what it has and a sentence."""
         self.lanes.close()
+        self.insisting.hurry()
         _give_up(self._turns, "shutting_down")
 
     async def until_idle(self, seconds: float) -> None:
         """Wait until every message is answered, at most ``seconds``."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + seconds
-        while self.tasks and (left := deadline - loop.time()) > 0:
-            await asyncio.wait(tuple(self.tasks), timeout=left)
+        while (tasks := self._busy()) and (left := deadline - loop.time()) > 0:
+            await asyncio.wait(tasks, timeout=left)
+
+    def _busy(self) -> tuple[asyncio.Task[None], ...]:
+        return (*self.tasks, *(self.insisting.tasks if self.insisting.hurried else ()))
 
     def spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         """Run ``work`` in a task that is kept."""
@@ -270,7 +271,7 @@ class Reception:
     async def halt(self) -> None:
         """End everything at once: what was promised stays on disk for the next start."""
         self.lanes.close()
-        tasks = (*self.tasks, *self.insisting)
+        tasks = (*self.tasks, *self.insisting.tasks)
         for task in tasks:
             task.cancel()
         if tasks:

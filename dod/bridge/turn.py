@@ -83,7 +83,7 @@ class Turn:
             )
         else:
             self._writer = None
-        self.unsettled = False  # a card is still open: see ``endings.insist``
+        self.unsettled = False  # the answer has no end yet: see ``endings.Insisting``
 
     @property
     def message(self) -> Message:
@@ -99,6 +99,14 @@ class Turn:
         started = asyncio.get_running_loop().time()
         if not await self.claim.fresh():
             return "dropped"
+        try:
+            return await self._run(started)
+        except asyncio.CancelledError:  # everything ends at once: the next start goes on
+            if self._writer is not None:
+                self._writer.abandon()
+            raise
+
+    async def _run(self, started: float) -> Outcome:
         try:
             if not await self._wait_for_place():
                 return await self._end_unasked()
@@ -251,13 +259,13 @@ class Turn:
         """Leave ``text`` with the person: on the card, or else as a reply. Then it is done."""
         self._answer.chars = len(text)
         if self._writer is None:
-            await self.claim.done()  # first: a reply must not be sent twice
-            await self._reply(text)
-            return
-        # Both at once: the promise goes to disk while the last update comes back.
-        await asyncio.gather(
-            self.claim.finishing(text, self._guid, failed=failed), self._writer.stop()
-        )
+            claim = self.claim
+            claim.text, claim.guid, claim.failed = text, self._guid, failed
+        else:
+            # Both at once: the promise goes to disk while the last update comes back.
+            await asyncio.gather(
+                self.claim.finishing(text, self._guid, failed=failed), self._writer.stop()
+            )
         self.unsettled = not await finish(self.claim, self._writer, self.serving, self.tongue)
 
     async def _reply(self, text: str) -> None:

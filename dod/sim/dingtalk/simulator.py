@@ -312,6 +312,12 @@ class SimDingTalk:
         """Every token of the app is InvalidAuthentication from now on."""
         self.gate.expire_tokens(self.apps[client_id])
 
+    def vanish(self, card: SimCard) -> None:
+        """Take a card out of the world and out of its chat: recalled, or lost."""
+        self.world.cards.pop(card.id, None)
+        if card.chat is not None:
+            card.chat.shown.remove(card)
+
     # ------------------------------------------------------------------ watching
 
     def subscribe(self, callback: Callable[[SimEvent], None]) -> Callable[[], None]:
