@@ -106,6 +106,13 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
+class Waiting:
+    """The app could not take the question and is asked again; ``seconds`` since the first time."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Started:
     """First data event: from here the turn can be stopped and the conversation is known."""
 
@@ -133,7 +140,7 @@ class Finished:
     form: str = ""
 
 
-AnswerEvent = Started | TextDelta | TextReplaced | Finished
+AnswerEvent = Waiting | Started | TextDelta | TextReplaced | Finished
 
 
 def sound(text: str) -> str:

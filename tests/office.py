@@ -34,6 +34,7 @@ def spec_of(kind: Kind = "chat", **changes: Any) -> BotSpec:
         dingtalk_app_client_secret=SECRET,
         dify_app_type=app_type,
         dify_app_api_key=KEY,
+        dify_inputs=() if app_type == "chatbot" else (("query", "{text}"),),
         dingtalk_ai_card_template_id="own.schema",
         card_updates="smooth",
         dingtalk_ai_card_content_key="content",

@@ -6,9 +6,9 @@ A turn holds the spec, app and channel it began with, whatever is saved meanwhil
 import asyncio
 import contextlib
 import logging
-from dataclasses import dataclass
 from typing import Any, Literal
 
+from dod.bridge.answer import Answer
 from dod.bridge.claims import Claim
 from dod.bridge.conversations import Conversations, user_of
 from dod.bridge.endings import card_writer, finish
@@ -19,17 +19,7 @@ from dod.bridge.pacing import Pace
 from dod.bridge.replies import reply
 from dod.bridge.serving import Serving
 from dod.bridge.typewriter import Typewriter
-from dod.errors import AnswerCut, DodError
-from dod.messages import (
-    Finished,
-    Message,
-    Question,
-    Started,
-    TextDelta,
-    TextReplaced,
-    digest,
-    sound,
-)
+from dod.messages import Finished, Message, Question, digest, sound
 from dod.texts import Tongue, say
 
 log = logging.getLogger(__name__)
@@ -38,18 +28,8 @@ Outcome = Literal["answered", "empty", "stopped", "paused", "failed", "dropped"]
 Reason = Literal["stopped", "shutting_down"]
 
 TELL_PLACE_AFTER = 3.0  # seconds in the queue
+TELL_RETRYING_AFTER = 1.0  # seconds since Dify was asked first
 STOP_GRACE = 2.0  # seconds for Dify to end a stopped answer by itself (dify-api §3: about 0.3)
-
-
-@dataclass(slots=True)
-class Answer:
-    """What Dify has sent so far, and how it ended."""
-
-    text: str = ""
-    task_id: str = ""
-    finished: Finished | None = None
-    error: DodError | None = None
-    chars: int = 0
 
 
 class Turn:
@@ -71,7 +51,9 @@ class Turn:
         self.tongue = tongue
         self._conversations = conversations
         self._given_up: asyncio.Future[Reason] = asyncio.get_running_loop().create_future()
-        self._answer = Answer()
+        self._answer = Answer(serving.app, user_of(place.key))
+        self._chars = 0  # of the whole reply
+        self._retrying_told = False
         self._guid = digest(claim.client_id, claim.message.id, "final")
         on_card = serving.spec.handler == "DifyAiCardBotHandler" and pace != "webhook"
         # A card that an earlier process opened must be ended, whatever has been saved meanwhile.
@@ -119,7 +101,11 @@ class Turn:
             log.exception("bot=%s msg=%s failed", self.serving.spec.name, self.message.id)
             reason = say("internal", self.tongue)
             outcome, text = "failed", say("failed", self.tongue, reason=reason)
+        stopping = self._stop_dify() if self._answer.unfinished else None
         await self._deliver(text, failed=outcome == "failed")
+        if stopping is not None:
+            await asyncio.wait({stopping}, timeout=STOP_GRACE)
+            stopping.cancel()
         self._log(outcome, started)
         return outcome
 
@@ -147,7 +133,10 @@ class Turn:
         await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
 
     async def _tell_place(self) -> None:
-        sentence = say("waiting", self.tongue, place=self.place.number)
+        await self._notice(say("waiting", self.tongue, place=self.place.number))
+
+    async def _notice(self, sentence: str) -> None:
+        """Say something before there is an answer."""
         if self._writer is not None:
             self._writer.notice(sentence)
         else:
@@ -168,40 +157,31 @@ class Turn:
     # -- while Dify writes
 
     async def _listen_until_given_up(self) -> None:
-        listening = asyncio.create_task(self._listen(), name=f"listen {self.message.id}")
+        spec, answer = self.serving.spec, self._answer
+        events = self._conversations.ask(
+            self.serving.app, self._question(), self.place.key, spec.conversation
+        )
+        listening = asyncio.create_task(
+            answer.listen(events, self._show, self._tell_retrying),
+            name=f"listen {self.message.id}",
+        )
         await self._first_of(listening, None)
         if not listening.done():
-            stopping = asyncio.create_task(self._stop_dify(), name=f"stop {self.message.id}")
+            stopping = self._stop_dify()
             leaving = self._given_up.result() == "shutting_down"
             grace = STOP_GRACE / 2 if leaving else STOP_GRACE  # time is left for the card
-            await asyncio.wait({listening}, timeout=grace if self._answer.task_id else 0)
+            await asyncio.wait({listening}, timeout=0 if answer.held_off else grace)
             listening.cancel()
             stopping.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await listening
 
-    async def _listen(self) -> None:
-        """Take Dify's events until its terminal one."""
-        spec, app = self.serving.spec, self.serving.app
-        events = self._conversations.ask(app, self._question(), self.place.key, spec.conversation)
-        try:
-            async with contextlib.aclosing(events):
-                async for event in events:
-                    match event:
-                        case Started():
-                            self._answer.task_id = event.task_id
-                        case TextDelta():
-                            self._answer.text += event.text
-                            self._show()
-                        case TextReplaced():
-                            self._answer.text = event.text
-                            self._show()
-                        case Finished():
-                            self._answer.finished = event
-            if self._answer.finished is None:
-                raise AnswerCut("the app ended without a terminal event")
-        except DodError as error:
-            self._answer.error = error
+    async def _tell_retrying(self, seconds: float) -> None:
+        """Dify is overloaded, or starting, and is asked again: say so, once."""
+        if seconds < TELL_RETRYING_AFTER or self._retrying_told:
+            return
+        self._retrying_told = True
+        await self._notice(say("dify_retrying", self.tongue))
 
     def _question(self) -> Question:
         return Question(
@@ -210,14 +190,8 @@ class Turn:
             inputs=render_inputs(self.serving.spec, self.message),
         )
 
-    async def _stop_dify(self) -> None:
-        """Hanging up is no stop and loses the history (dify-api §3), so Dify is told."""
-        if not self._answer.task_id:
-            return
-        try:
-            await self.serving.app.stop(self._answer.task_id, user_of(self.place.key))
-        except DodError as error:
-            log.info("bot=%s Dify was not stopped: %s", self.serving.spec.name, error)
+    def _stop_dify(self) -> "asyncio.Task[None]":
+        return asyncio.create_task(self._answer.stop(), name=f"stop {self.message.id}")
 
     def _show(self) -> None:
         if self._writer is not None:
@@ -243,8 +217,8 @@ class Turn:
             log.warning("bot=%s turn failed: %s", self.serving.spec.name, answer.error)
             return "failed", self._cut_off(text, say(answer.error.key, self.tongue))
         finished = answer.finished or Finished()
-        if finished.outcome == "stopped":
-            return "stopped", joined(text, say("stopped", self.tongue))
+        if finished.outcome == "stopped":  # nobody here has asked for it
+            return "failed", self._cut_off(text, say("dify_stopped", self.tongue))
         if finished.outcome == "paused":
             return "paused", joined(text, finished.form, say("paused", self.tongue))
         if not text.strip():
@@ -257,7 +231,7 @@ class Turn:
 
     async def _deliver(self, text: str, *, failed: bool) -> None:
         """Leave ``text`` with the person: on the card, or else as a reply. Then it is done."""
-        self._answer.chars = len(text)
+        self._chars = len(text)
         if self._writer is None:
             claim = self.claim
             claim.text, claim.guid, claim.failed = text, self._guid, failed
@@ -282,6 +256,6 @@ class Turn:
             self.message.chat.kind,
             first,
             now - started,
-            self._answer.chars,
+            self._chars,
             writer.updates if writer else 0,
         )
