@@ -257,7 +257,11 @@ class Bot:
         client_id = line.spec.dingtalk_app_client_id
         if client_id not in self._claims:
             self._claims[client_id] = Claims(
-                client_id, self._store, owner=self._owner, alive=self._alive
+                client_id,
+                self._store,
+                owner=self._owner,
+                alive=self._alive,
+                patience=self._reception.patience,
             )
         return self._claims[client_id]
 

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Literal
 
+from dod.bridge.patience import Patience
 from dod.messages import CardStyle, Message
 from dod.ports import Json, Store
 
@@ -26,7 +27,14 @@ STORE_WAIT = 5.0  # seconds; then the turn goes on without its promise on disk
 class Claim:
     """One message's record. Thread: the bot's loop."""
 
-    def __init__(self, client_id: str, message: Message, store: Store, owner: str = "") -> None:
+    def __init__(
+        self,
+        client_id: str,
+        message: Message,
+        store: Store,
+        owner: str = "",
+        patience: Patience | None = None,
+    ) -> None:
         self.client_id = client_id
         self.owner = owner
         self.message = message
@@ -39,6 +47,7 @@ class Claim:
         self.replied = False  # the answer went by reply: its card is only to say so
         self.taken_at = time.time()
         self._store = store
+        self._patience = patience or Patience()
         self._adding: asyncio.Task[bool] | None = None
         self._saving: asyncio.Task[None] | None = None
 
@@ -63,8 +72,11 @@ class Claim:
         }
 
     @classmethod
-    def from_json(cls, client_id: str, value: Json, store: Store) -> "Claim":
-        claim = cls(client_id, Message.from_json(value["message"]), store)
+    def from_json(
+        cls, client_id: str, value: Json, store: Store, patience: Patience | None = None
+    ) -> "Claim":
+        message = Message.from_json(value["message"])
+        claim = cls(client_id, message, store, patience=patience)
         claim.state = value["state"]
         claim.cards = value["cards"]
         claim.style = CardStyle(**value["style"]) if value.get("style") else None
@@ -83,9 +95,8 @@ class Claim:
         """
         adding = self._store.add(self.key, self.to_json(), expire=KEEP)
         self._adding = asyncio.create_task(adding, name=f"claim {self.message.id}")
-        done, _ = await asyncio.wait({self._adding}, timeout=CLAIM_WAIT)
-        if not done:
-            log.warning("store is slow: msg=%s acknowledged before its claim", self.message.id)
+        if not await self._patience.wait(self._adding, CLAIM_WAIT):
+            log.info("msg=%s acknowledged before its claim", self.message.id)
             return True
         return self._adding.result()
 
@@ -93,7 +104,7 @@ class Claim:
         """The outcome of a slow ``add``; True if the store does not say within STORE_WAIT."""
         if self._adding is None:
             return True
-        done, _ = await asyncio.wait({self._adding}, timeout=STORE_WAIT)
+        done = await self._patience.wait(self._adding, STORE_WAIT)
         return self._adding.result() if done else True
 
     async def asked(self, *, cards: int) -> None:
@@ -138,9 +149,8 @@ class Claim:
     async def _write(self, state: ClaimState) -> None:
         self.state = state
         writing = asyncio.create_task(self._save(), name=f"{state} {self.message.id}")
-        done, _ = await asyncio.wait({writing}, timeout=STORE_WAIT)
-        if not done:
-            log.warning("store is slow: msg=%s goes on without state=%s", self.message.id, state)
+        if not await self._patience.wait(writing, STORE_WAIT):
+            log.info("msg=%s goes on without state=%s", self.message.id, state)
 
 
 class Claims:
@@ -153,12 +163,14 @@ class Claims:
         *,
         owner: str = "",
         alive: Callable[[str], bool] = lambda _owner: False,
+        patience: Patience | None = None,
     ) -> None:
         """``owner`` names who makes these promises; those of an ``alive`` one are no leftovers."""
         self._client_id = client_id
         self._store = store
         self._owner = owner
         self._alive = alive
+        self._patience = patience or Patience()
         self._seen: dict[str, float] = {}
 
     async def load(self) -> list[Claim]:
@@ -173,7 +185,7 @@ class Claims:
             if value.get("state") == "done" or self._alive(str(value.get("owner", ""))):
                 continue
             try:
-                claim = Claim.from_json(self._client_id, value, self._store)
+                claim = Claim.from_json(self._client_id, value, self._store, self._patience)
                 claim.owner = self._owner
                 leftovers.append(claim)
             except (KeyError, TypeError):
@@ -187,7 +199,7 @@ class Claims:
             log.info("msg=%s delivered again, ignored", message.id)
             return None
         self._see(message.id)
-        claim = Claim(self._client_id, message, self._store, self._owner)
+        claim = Claim(self._client_id, message, self._store, self._owner, self._patience)
         return claim if await claim.add() else None
 
     def _see(self, message_id: str) -> None:

@@ -12,6 +12,7 @@ from collections.abc import AsyncGenerator, Coroutine
 from dataclasses import replace
 from typing import Any, TypeVar
 
+from dod.bridge.patience import Patience
 from dod.config.spec import Conversation
 from dod.errors import ConversationGone
 from dod.messages import AnswerEvent, ConversationKey, Message, Question, Started, digest
@@ -41,12 +42,13 @@ def user_of(key: ConversationKey) -> str:
 class Conversations:
     """The mapping, on disk. Thread: the bot's loop."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, patience: Patience | None = None) -> None:
         self._store = store
+        self._patience = patience or Patience()
 
     async def recall(self, key: ConversationKey, app: App, policy: Conversation) -> str:
         """Dify's conversation id, or "" to begin a new one."""
-        known = await _soon(self._store.get(f"conversation/{key}"), "recalled")
+        known = await self._soon(self._store.get(f"conversation/{key}"), "recalled")
         if not known or known.get("app") != app.fingerprint:
             return ""
         silent = time.time() - float(known.get("at", 0))
@@ -56,10 +58,10 @@ class Conversations:
 
     async def remember(self, key: ConversationKey, app: App, conversation_id: str) -> None:
         value = {"id": conversation_id, "app": app.fingerprint, "at": time.time()}
-        await _soon(self._store.put(f"conversation/{key}", value), "remembered")
+        await self._soon(self._store.put(f"conversation/{key}", value), "remembered")
 
     async def forget(self, key: ConversationKey) -> None:
-        await _soon(self._store.delete(f"conversation/{key}"), "forgotten")
+        await self._soon(self._store.delete(f"conversation/{key}"), "forgotten")
 
     async def ask(
         self, app: App, question: Question, key: ConversationKey, policy: Conversation
@@ -90,12 +92,10 @@ class Conversations:
                     await self.remember(key, app, event.conversation_id)
                 yield event
 
-
-async def _soon(call: Coroutine[Any, Any, T], what: str) -> T | None:
-    """The result of a store call, or None if the disk does not answer: the turn goes on."""
-    task = asyncio.create_task(call, name=f"conversation {what}")
-    done, _ = await asyncio.wait({task}, timeout=STORE_WAIT)
-    if done:
-        return task.result()
-    log.warning("store is slow: a conversation is not %s", what)
-    return None
+    async def _soon(self, call: Coroutine[Any, Any, T], what: str) -> T | None:
+        """The result of a store call, or None if the disk does not answer: the turn goes on."""
+        task = asyncio.create_task(call, name=f"conversation {what}")
+        if await self._patience.wait(task, STORE_WAIT):
+            return task.result()
+        log.info("a conversation is not %s yet", what)
+        return None

@@ -16,6 +16,7 @@ from dod.bridge.lanes import Lanes, Place
 from dod.bridge.leftovers import close, young
 from dod.bridge.limits import Refusals, may_ask
 from dod.bridge.pacing import Pace
+from dod.bridge.patience import Patience
 from dod.bridge.replies import reply
 from dod.bridge.serving import Serving
 from dod.bridge.turn import Reason, Turn
@@ -54,13 +55,14 @@ class Reception:
         config: Callable[[], Config],
         meter: Meter,
     ) -> None:
+        self.patience = Patience()
         self.lanes = Lanes(lambda: serving().spec.capacity)
         self.tasks: set[asyncio.Task[None]] = set()
         self.corp_id = ""  # of the last message
         self._serving = serving
         self._config = config
         self._meter = meter
-        self._conversations = Conversations(store)
+        self._conversations = Conversations(store, self.patience)
         self._refusals = Refusals()
         self._turns: set[Turn] = set()
         self.insisting = Insisting()

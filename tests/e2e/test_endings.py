@@ -5,6 +5,7 @@ The real edges against simulators that fail; the rules alone are in ``tests/test
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from dod.sim.dingtalk.faults import Mishap, Switches
 from dod.sim.dingtalk.world import PUBLIC_CARD, SimCard
 from dod.texts import say
 from tests.office import Office
+from tests.test_dingtalk_channel import QUICK
 
 TEXT = "one two three four five six seven"
 BELOW = say("answered_below", "en")
@@ -314,6 +316,33 @@ def test_a_drain_tries_once_more_to_end_what_did_not_end_before(
         assert await office.states() == ["done"]
 
     act(scenario)
+
+
+@pytest.mark.parametrize("api", ["create_and_deliver", "streaming", "*"])
+def test_a_drain_waits_for_no_call_that_hangs_and_the_next_start_ends_the_card(api: str) -> None:
+    async def scenario(office: Office) -> None:
+        if api == "create_and_deliver":
+            office.dingtalk.faults.down[api] = "hang"
+            await office.say("question, please")
+            await office.until(lambda: office.dify.requests)
+        else:
+            await typing(office)
+            office.dingtalk.faults.down[api] = "hang"
+        async with asyncio.timeout(8):
+            await office.stop(0.5)
+        assert set(await office.states()) <= {"finishing", "asked"}
+        office.dingtalk.faults.clear()
+        await office.start()
+        ends = {"finished", "failed"}
+        await office.until(lambda: office.replies() or {c.state for c in office.cards()} & ends)
+        await office.idle()
+        (shown,) = [*office.replies(), *(card.text for card in office.cards())]
+        assert shown.startswith(TEXT) or any(
+            say(key, "en") in shown for key in ("shutting_down", "restarted")
+        )
+        assert await office.states() == ["done"]
+
+    act(scenario, times=replace(QUICK, answer=60.0, leave=0.1))
 
 
 def test_cards_of_a_crash_end_at_the_next_start_with_the_text_they_had() -> None:
