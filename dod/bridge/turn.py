@@ -165,14 +165,16 @@ class Turn:
             answer.listen(events, self._show, self._tell_retrying),
             name=f"listen {self.message.id}",
         )
-        await self._first_of(listening, None)
-        if not listening.done():
-            stopping = self._stop_dify()
-            leaving = self._given_up.result() == "shutting_down"
-            grace = STOP_GRACE / 2 if leaving else STOP_GRACE  # time is left for the card
-            await asyncio.wait({listening}, timeout=0 if answer.held_off else grace)
+        try:
+            await self._first_of(listening, None)
+            if not listening.done():
+                stopping = self._stop_dify()
+                leaving = self._given_up.result() == "shutting_down"
+                grace = STOP_GRACE / 2 if leaving else STOP_GRACE  # time is left for the card
+                await asyncio.wait({listening}, timeout=0 if answer.held_off else grace)
+                stopping.cancel()
+        finally:
             listening.cancel()
-            stopping.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await listening
 
