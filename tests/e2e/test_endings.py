@@ -14,7 +14,7 @@ from dod.sim.dify.scripts import Answer, Fault
 from dod.sim.dingtalk.faults import Mishap, Switches
 from dod.sim.dingtalk.world import PUBLIC_CARD, SimCard
 from dod.texts import say
-from tests.office import Office
+from tests.office import PATIENT, Office
 from tests.test_dingtalk_channel import QUICK
 
 TEXT = "one two three four five six seven"
@@ -70,7 +70,8 @@ def test_a_last_frame_that_fails_is_repeated_until_it_lands(template: str, misha
         assert office.replies() == []
         assert await office.states() == ["done"]
 
-    act(scenario, **style(template))
+    times = QUICK if mishap == "hang" else PATIENT
+    act(scenario, times=times, **style(template))
 
 
 @TEMPLATES
