@@ -202,6 +202,13 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
+class Waiting:
+    """The app could not take the question and is asked again; ``seconds`` since the first time."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Started:
     """First data event: from here the turn can be stopped and the conversation is known.
 
@@ -261,7 +268,9 @@ class Cited:
     sources: tuple[str, ...]
 
 
-AnswerEvent = AnswerFile | Started | TextDelta | TextReplaced | Progress | Cited | Finished
+AnswerEvent = (
+    Waiting | AnswerFile | Started | TextDelta | TextReplaced | Progress | Cited | Finished
+)
 
 
 @dataclass(frozen=True, slots=True)

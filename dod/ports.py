@@ -170,6 +170,8 @@ class App(Protocol):
     def ask(self, question: Question) -> AsyncGenerator[AnswerEvent, None]:
         """Stream the answer: ``Started`` first (once known), text events, ``Finished`` last.
 
+        ``Waiting`` may come before all of them, once for each time that the app is asked again.
+
         Raises DifyError; text that came before it stays valid. ``ConversationGone`` only before
         any text. Closing the generator hangs up, which is no stop (dify-api §3).
         """

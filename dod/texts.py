@@ -315,10 +315,60 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "The Dify address seems wrong. Please ask your administrator to check dify_api_url "
         "(it usually ends in /v1).",
     ),
-    "dify_too_large": ("内容超过了 Dify 允许的大小。", "This is larger than Dify accepts."),
+    "dify_missing": (
+        "这次请求用到的内容在 Dify 里已经不存在了。请发送“新对话”后再问。",
+        "Something that this request refers to is no longer in Dify. Send /new, then ask again.",
+    ),
+    "dify_proxy": (
+        "Dify 前面的代理或防火墙拒绝了请求，请联系管理员。",
+        "A proxy or firewall in front of Dify refused the request. Please tell your administrator.",
+    ),
+    "dify_stopped": (
+        "Dify 那边停止了这次回答（超过了时间上限，或有人在 Dify 里点了停止）。请再问一次。",
+        "This answer was stopped in Dify (its time limit, or somebody there). Please ask again.",
+    ),
+    "dify_retrying": (
+        "Dify 暂时接不了新问题（繁忙或正在重启），我在继续尝试，请稍候。",
+        "Dify cannot take the question yet (busy or restarting). I keep trying; one moment, "
+        "please.",
+    ),
+    "dify_input_too_long": (
+        "内容超过了这个应用允许的字数，请缩短后再发。",
+        "This is longer than the app accepts. Please shorten it and send it again.",
+    ),
+    "dify_input_option": (
+        "dify_inputs 里有一个值不在 Dify 应用的选项之中，请联系管理员检查。",
+        "A value in dify_inputs is none of the Dify app's options. "
+        "Please ask your administrator to check it.",
+    ),
+    "dify_too_large": (
+        "内容超过了 Dify 或它前面的网关允许的大小，请缩短后再发。",
+        "This is larger than Dify, or the gateway in front of it, accepts. Please send less.",
+    ),
+    "dify_file_too_large": (
+        "文件超过了 Dify 允许的大小，请发小一点的文件。",
+        "The file is larger than Dify accepts. Please send a smaller one.",
+    ),
+    "dify_audio_too_large": (
+        "语音超过了 Dify 允许的大小，请说短一点。",
+        "The recording is larger than Dify accepts. Please send a shorter one.",
+    ),
     "dify_unsupported_type": (
-        "Dify 不接受这种类型的内容。",
-        "Dify does not accept this type of content.",
+        "Dify 没有认出请求的格式（可能被中间的代理改动了），请联系管理员。",
+        "Dify did not recognise the format of the request (a proxy may have changed it). "
+        "Please tell your administrator.",
+    ),
+    "dify_file_type": (
+        "这个 Dify 应用不接受这种文件，请换一种格式。",
+        "This Dify app does not accept this type of file. Please send another format.",
+    ),
+    "dify_too_many_files": (
+        "一次发的文件太多，超过了这个 Dify 应用的上限，请分几次发。",
+        "These are more files than the Dify app takes at once. Please send fewer.",
+    ),
+    "dify_audio_type": (
+        "Dify 不接受这种格式的语音，请改发文字。",
+        "Dify does not accept this format of recording. Please send text instead.",
     ),
     "dify_overloaded": (
         "现在提问的人太多，Dify 应用达到了并发上限。请过一会儿再试。",

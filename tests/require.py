@@ -7,7 +7,9 @@ import pytest
 
 
 def require(
-    what: Literal["chromium", "docker", "faketime", "hadolint", "node", "openssl", "shellcheck"],
+    what: Literal[
+        "chromium", "docker", "faketime", "hadolint", "mount", "node", "openssl", "shellcheck"
+    ],
     reason: str,
 ) -> NoReturn:
     """Skip because ``what`` is missing, or fail if DOD_TEST_REQUIRE (words) names it."""

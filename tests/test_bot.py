@@ -178,9 +178,9 @@ def outage(kind: str, error: Exception, *, reply: bool) -> Scene:
     async def run() -> None:
         async with scene.running():
             await scene.say(message(1))
-            await scene.until(lambda: bool(scene.bot._reception.insisting))
+            await scene.until(lambda: bool(scene.bot._reception.insisting.tasks))
             scene.channel.faults = scene.card(1).faults = type(scene.channel.faults)()
-            await scene.until(lambda: not scene.bot._reception.insisting)
+            await scene.until(lambda: not scene.bot._reception.insisting.tasks)
 
     assert kind
     asyncio.run(run())
@@ -225,6 +225,20 @@ def test_a_card_still_open_at_a_drain_is_ended_by_the_next_start(
     play(second)
     assert second.card(1).frames[-1] == ("finish", say("answered_below", "en"))
     assert second.channel.replies == []
+
+
+@pytest.mark.usefixtures("short_waits")
+def test_a_mistake_of_ours_at_the_end_leaves_no_card_spinning() -> None:
+    scene = Scene()
+    scene.channel.faults.on("finish", 1, ValueError("a bug"))
+
+    async def run() -> None:
+        async with scene.running():
+            await scene.say(message(1))
+            await scene.until(lambda: scene.card(1).ended)
+
+    asyncio.run(run())
+    assert scene.card(1).frames[-1] == ("finish", "Hello")
 
 
 def test_a_reply_that_was_surely_not_sent_is_sent_again(

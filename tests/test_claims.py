@@ -6,9 +6,15 @@ import pytest
 
 from dod.bridge import claims as claims_module
 from dod.bridge.claims import Claims
+from dod.bridge.conversations import Conversations
+from dod.bridge.patience import Patience
+from dod.config.spec import Conversation
+from dod.messages import ConversationKey
 from dod.ports import Json
-from tests.fakes import MemoryStore
+from tests.fakes import MemoryStore, ScriptedApp
 from tests.scene import message
+
+KEY = ConversationKey("ding", "cid", "ann")
 
 
 class SlowStore(MemoryStore):
@@ -102,3 +108,36 @@ def test_claims_of_another_bot_are_not_ours() -> None:
         assert await Claims("ding", store).load() == []
 
     asyncio.run(scenario())
+
+
+def test_a_disk_that_hangs_is_waited_for_once_and_not_at_every_write(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The first wait is longer than the test may take: whoever waits so long again is caught."""
+    monkeypatch.setattr(claims_module, "CLAIM_WAIT", 0.05)
+    monkeypatch.setattr(claims_module, "STORE_WAIT", 3600.0)
+    monkeypatch.setattr("dod.bridge.patience.ENOUGH", 0.1)
+    monkeypatch.setattr("dod.bridge.patience.HARDLY", 0.001)
+
+    async def scenario() -> None:
+        store = SlowStore()
+        claims = Claims("ding", store, patience=(patience := Patience()))
+        conversations = Conversations(store, patience)
+        app = ScriptedApp(())
+        async with asyncio.timeout(10):
+            for number in range(3):
+                claim = await claims.take(message(number))
+                assert claim is not None
+                assert await claim.fresh()
+                await claim.asked(cards=1)
+                await conversations.remember(KEY, app, "conv")
+                await claim.done()
+            store.gate.set()
+            while patience._hanging:  # noqa: ASYNC110  (no event tells)
+                await asyncio.sleep(0.001)
+        assert await Claims("ding", store).load() == [], "all of it is on disk in the end"
+        assert await conversations.recall(KEY, app, Conversation()) == "conv"
+
+    asyncio.run(scenario())
+    told = [record.message for record in caplog.records if record.levelname == "WARNING"]
+    assert told == ["store is slow: going on without it", "store answers again"]

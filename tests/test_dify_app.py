@@ -558,7 +558,7 @@ def test_refusal_without_end_is_given_up() -> None:
     endless = b"HTTP/1.1 401 NO\r\nContent-Length: 9999999\r\n\r\n" + b" " * 70_000
     told, _ = against_bytes(Play(endless, hold=True))
     assert told.error
-    assert told.error.key == "dify_key"
+    assert told.error.key == "dify_proxy"
 
 
 def test_what_is_no_http_is_told() -> None:

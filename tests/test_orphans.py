@@ -32,7 +32,7 @@ def left(
 
     async def crash() -> MemoryStore:
         store = MemoryStore()
-        claim = Claim(client_id, message, store, owner, bot)
+        claim = Claim(client_id, message, store, owner=owner, bot=bot)
         await claim.add()
         claim.style = SPEC.card_style
         claim.text = text
@@ -163,7 +163,7 @@ def test_a_clock_set_right_by_a_year_forgets_no_open_card(
     clock = time.time
 
     async def crash(store: DiskStore) -> None:
-        claim = Claim("ding-it", message(1), store, "", "it")
+        claim = Claim("ding-it", message(1), store, bot="it")
         await claim.add()
         await claim.asked(cards=1)
 

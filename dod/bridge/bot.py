@@ -296,6 +296,7 @@ class Bot:
                 owner=self._owner,
                 alive=self._alive,
                 bot=lambda: self.spec.name,
+                patience=self._reception.patience,
             )
         return self._claims[client_id]
 

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Literal
 
+from dod.bridge.patience import Patience
 from dod.messages import CardStyle, Message
 from dod.ports import Json, Store
 
@@ -31,7 +32,14 @@ class Claim:
     """One message's record. Thread: the bot's loop."""
 
     def __init__(
-        self, client_id: str, message: Message, store: Store, owner: str = "", bot: str = ""
+        self,
+        client_id: str,
+        message: Message,
+        store: Store,
+        *,
+        owner: str = "",
+        bot: str = "",
+        patience: Patience | None = None,
     ) -> None:
         self.client_id = client_id
         self.bot = bot  # its name when the message was taken
@@ -45,8 +53,10 @@ class Claim:
         self.filed = 0  # from where on it went as a file; 0: nothing did
         self.guid = ""
         self.failed = False
+        self.replied = False  # the answer went by reply: its card is only to say so
         self.taken_at = time.time()
         self._store = store
+        self._patience = patience or Patience()
         self._adding: asyncio.Task[bool] | None = None
         self._saving: asyncio.Task[None] | None = None
 
@@ -72,14 +82,18 @@ class Claim:
             "filed": self.filed,
             "guid": self.guid,
             "failed": self.failed,
+            "replied": self.replied,
             "taken_at": self.taken_at,
             "owner": self.owner,
             "bot": self.bot,
         }
 
     @classmethod
-    def from_json(cls, client_id: str, value: Json, store: Store) -> "Claim":
-        claim = cls(client_id, Message.from_json(value["message"]), store)
+    def from_json(
+        cls, client_id: str, value: Json, store: Store, patience: Patience | None = None
+    ) -> "Claim":
+        message = Message.from_json(value["message"])
+        claim = cls(client_id, message, store, patience=patience)
         claim.state = value["state"]
         claim.cards = value["cards"]
         claim.style = CardStyle(**value["style"]) if value.get("style") else None
@@ -90,6 +104,7 @@ class Claim:
         claim.owner = value.get("owner", "")
         claim.bot = value.get("bot", "")
         claim.failed = value["failed"]
+        claim.replied = value.get("replied", False)
         claim.taken_at = value["taken_at"]
         return claim
 
@@ -100,9 +115,8 @@ class Claim:
         """
         adding = self._store.add(self.key, self.to_json(), expire=OPEN)
         self._adding = asyncio.create_task(adding, name=f"claim {self.message.id}")
-        done, _ = await asyncio.wait({self._adding}, timeout=CLAIM_WAIT)
-        if not done:
-            log.warning("store is slow: msg=%s acknowledged before its claim", self.message.id)
+        if not await self._patience.wait(self._adding, CLAIM_WAIT):
+            log.info("msg=%s acknowledged before its claim", self.message.id)
             return True
         return self._adding.result()
 
@@ -110,7 +124,7 @@ class Claim:
         """The outcome of a slow ``add``; True if the store does not say within STORE_WAIT."""
         if self._adding is None:
             return True
-        done, _ = await asyncio.wait({self._adding}, timeout=STORE_WAIT)
+        done = await self._patience.wait(self._adding, STORE_WAIT)
         return self._adding.result() if done else True
 
     async def rewritten(self, message: Message) -> None:
@@ -143,9 +157,12 @@ class Claim:
         self.filed = start
         await self._write(self.state)
 
-    async def finishing(self, text: str, guid: str, *, failed: bool) -> None:
-        """The last frame is about to be sent; a crash repeats it with the same guid."""
-        self.text, self.guid, self.failed = text, guid, failed
+    async def finishing(self, text: str, guid: str, *, failed: bool, replied: bool = False) -> None:
+        """The last frame is about to be sent; a crash repeats it with the same guid.
+
+        ``replied``: a reply with the answer is about to be sent, and is not to be sent again.
+        """
+        self.text, self.guid, self.failed, self.replied = text, guid, failed, replied
         await self._write("finishing")
 
     async def replying(self) -> None:
@@ -171,9 +188,8 @@ class Claim:
     async def _write(self, state: ClaimState) -> None:
         self.state = state
         writing = asyncio.create_task(self._save(), name=f"{state} {self.message.id}")
-        done, _ = await asyncio.wait({writing}, timeout=STORE_WAIT)
-        if not done:
-            log.warning("store is slow: msg=%s goes on without state=%s", self.message.id, state)
+        if not await self._patience.wait(writing, STORE_WAIT):
+            log.info("msg=%s goes on without state=%s", self.message.id, state)
 
 
 class Claims:
@@ -187,6 +203,7 @@ class Claims:
         owner: str = "",
         alive: Callable[[str], bool] = lambda _owner: False,
         bot: Callable[[], str] = str,
+        patience: Patience | None = None,
     ) -> None:
         """``owner`` names who makes these promises; those of an ``alive`` one are no leftovers.
 
@@ -197,6 +214,7 @@ class Claims:
         self._owner = owner
         self._alive = alive
         self._bot = bot
+        self._patience = patience or Patience()
         self._seen: dict[str, float] = {}
 
     async def load(self) -> list[Claim]:
@@ -211,7 +229,7 @@ class Claims:
             if value.get("state") == "done" or self._alive(str(value.get("owner", ""))):
                 continue
             try:
-                claim = Claim.from_json(self._client_id, value, self._store)
+                claim = Claim.from_json(self._client_id, value, self._store, self._patience)
                 claim.owner = self._owner
                 leftovers.append(claim)
             except (KeyError, TypeError):
@@ -225,7 +243,14 @@ class Claims:
             log.info("msg=%s delivered again, ignored", message.id)
             return None
         self._see(message.id)
-        claim = Claim(self._client_id, message, self._store, self._owner, self._bot())
+        claim = Claim(
+            self._client_id,
+            message,
+            self._store,
+            owner=self._owner,
+            bot=self._bot(),
+            patience=self._patience,
+        )
         return claim if await claim.add() else None
 
     def _see(self, message_id: str) -> None:

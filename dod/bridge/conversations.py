@@ -4,14 +4,14 @@ Keyed by bot, chat and person (design §5.8); the value also names the app, so t
 behind the same bot begins anew.
 """
 
-import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncGenerator, Coroutine
+from collections.abc import AsyncGenerator
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import TypeVar
 
+from dod.bridge.patience import Patience
 from dod.config.spec import Conversation
 from dod.errors import ConversationGone
 from dod.messages import AnswerEvent, ConversationKey, Message, Question, Started, digest
@@ -41,12 +41,15 @@ def user_of(key: ConversationKey) -> str:
 class Conversations:
     """The mapping, on disk. Thread: the bot's loop."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, patience: Patience | None = None) -> None:
         self._store = store
+        self._patience = patience or Patience()
 
     async def recall(self, key: ConversationKey, app: App, policy: Conversation) -> str:
         """Dify's conversation id, or "" to begin a new one."""
-        known = await soon(self._store.get(f"conversation/{key}"), "conversation recalled")
+        known = await self._patience.soon(
+            self._store.get(f"conversation/{key}"), "conversation recalled"
+        )
         if not known or known.get("app") != app.fingerprint:
             return ""
         silent = time.time() - float(known.get("at", 0))
@@ -56,10 +59,14 @@ class Conversations:
 
     async def remember(self, key: ConversationKey, app: App, conversation_id: str) -> None:
         value = {"id": conversation_id, "app": app.fingerprint, "at": time.time()}
-        await soon(self._store.put(f"conversation/{key}", value), "conversation remembered")
+        await self._patience.soon(
+            self._store.put(f"conversation/{key}", value), "conversation remembered"
+        )
 
     async def forget(self, key: ConversationKey) -> None:
-        await soon(self._store.delete(f"conversation/{key}"), "conversation forgotten")
+        await self._patience.soon(
+            self._store.delete(f"conversation/{key}"), "conversation forgotten"
+        )
 
     async def ask(
         self, app: App, question: Question, key: ConversationKey, policy: Conversation
@@ -89,13 +96,3 @@ class Conversations:
                 if isinstance(event, Started) and event.conversation_id:
                     await self.remember(key, app, event.conversation_id)
                 yield event
-
-
-async def soon(call: Coroutine[Any, Any, T], what: str) -> T | None:
-    """The result of a store call, or None if the disk does not answer: the turn goes on."""
-    task = asyncio.create_task(call, name=f"store {what}")
-    done, _ = await asyncio.wait({task}, timeout=STORE_WAIT)
-    if done:
-        return task.result()
-    log.warning("store is slow: not %s", what)
-    return None

@@ -4,12 +4,13 @@ A claim is ``finishing`` before any of this, with the text that its card is to e
 """
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Sequence
 
 from dod.bridge.claims import Claim
 from dod.bridge.pacing import Pace
-from dod.bridge.replies import reply
+from dod.bridge.replies import Delivery, reply
 from dod.bridge.rest import rest_as_file
 from dod.bridge.serving import Serving
 from dod.bridge.typewriter import Typewriter
@@ -19,8 +20,9 @@ from dod.texts import Tongue, say
 
 log = logging.getLogger(__name__)
 
-# Seconds between further tries to end a card that DingTalk does not let us end: one hour in all.
-INSIST = (5.0, 15.0, 30.0, 60.0, *(120.0,) * 29)
+# Seconds between further tries of an end that did not come about: an hour in all. Each costs at
+# most three calls of the month's quota.
+INSIST = (1.0, 3.0, 10.0, 20.0, 40.0, 80.0, 160.0, 300.0, 600.0, 1200.0, 1200.0)
 
 
 def card_writer(
@@ -30,6 +32,7 @@ def card_writer(
     *,
     source: Callable[[], str] = str,
     tongue: Tongue | None = None,
+    retries: Sequence[float] | None = None,
 ) -> Typewriter:
     """A typewriter on the claim's cards, in the style that they were, or are to be, made from."""
     style = claim.style
@@ -47,51 +50,110 @@ def card_writer(
         on_opening=claim.opening,
         on_shown=claim.shown,
         hand_over=rest_as_file(claim, serving.channel, serving.room, tongue),
+        retries=retries,
         room=serving.room,
     )
 
 
-async def finish(claim: Claim, writer: Typewriter, serving: Serving, tongue: Tongue) -> bool:
-    """End the claim's answer. False if a card still has to be ended: see ``insist``."""
+async def finish(
+    claim: Claim,
+    writer: Typewriter | None,
+    serving: Serving,
+    tongue: Tongue,
+    *,
+    mention: bool = False,
+) -> bool:
+    """End the claim's answer; ``writer`` is None where it has no card.
+
+    False if that did not come about, but still may: see ``Insisting``. ``mention``: a reply calls
+    the asker by name.
+    """
     text, guid, failed = claim.text, claim.guid, claim.failed
-    ending = await writer.close(text, guid, failed=failed)
-    if ending == "landed":
+    ending = await writer.close(text, guid, failed=failed) if writer else "none"
+    if ending == "landed" or (ending == "none" and claim.replied):
         await claim.done()
         return True
-    rest = writer.rest(text)
-    if ending == "none":
+    if claim.replied:
+        return False
+    rest = writer.rest(text) if writer else text
+    if writer is None or ending == "none":
         await claim.replying()  # first: a reply must not be sent twice
-        await reply(serving.channel, serving.spec.name, claim.message, rest)
-        await claim.done()
-        return True
+        if await _reply(claim, serving, rest, mention=mention) != "later":
+            await claim.done()
+            return True
+        claim.cards = 0  # what is there has its end: only the reply is left to do
+        await claim.finishing(rest, guid, failed=failed)
+        return False
     # The card is there and does not take its end: the answer goes by reply, and from here on the
     # card is to say so. Written before the reply, so that no crash can show both; a crash before
     # the reply arrived must not promise it.
     moved = digest(guid, "moved")
-    await claim.finishing(say("unconfirmed", tongue), moved, failed=False)
-    if not await reply(serving.channel, serving.spec.name, claim.message, rest):
+    await claim.finishing(say("unconfirmed", tongue), moved, failed=False, replied=True)
+    if await _reply(claim, serving, rest, mention=mention) != "sent":
         await claim.finishing(text, guid, failed=failed)
         return False
-    await claim.finishing(say("answered_below", tongue), moved, failed=False)
+    await claim.finishing(say("answered_below", tongue), moved, failed=False, replied=True)
     if await writer.end(claim.text, moved, failed=False) != "open":
         await claim.done()
         return True
     return False
 
 
-async def insist(
-    claim: Claim,
-    serving: Serving,
-    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-) -> None:
-    """Try for an hour to end the claim's last card; the next start goes on."""
-    log.warning("bot=%s msg=%s card still open", serving.spec.name, claim.message.id)
-    for delay in INSIST:
-        await sleep(delay)
-        writer = card_writer(claim, serving, "final")
-        writer.resume(claim.cards - 1, claim.ends)
-        ending = await writer.close(claim.text, claim.guid, failed=claim.failed)
-        if ending != "open":
-            await claim.done()
-            return
-    log.error("bot=%s msg=%s card could not be ended", serving.spec.name, claim.message.id)
+class Insisting:
+    """Answers that have no end yet, each tried again for an hour beside everything else.
+
+    What does not come about stays on disk: the next start goes on. Thread: the bot's loop.
+    """
+
+    def __init__(self) -> None:
+        self.tasks: set[asyncio.Task[None]] = set()
+        self.hurried = False
+        self._hurry = asyncio.Event()
+
+    def add(self, claim: Claim, serving: Serving, tongue: Tongue) -> None:
+        """Keep ``serving`` in use until the claim's answer has its end."""
+        log.warning("bot=%s msg=%s answer has no end yet", serving.spec.name, claim.message.id)
+        task = asyncio.create_task(
+            self._insist(claim, serving.hold(), tongue), name=f"end {claim.message.id}"
+        )
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+
+    def hurry(self) -> None:
+        """Shutting down: each is tried once more, now."""
+        self.hurried = True
+        self._hurry.set()
+
+    async def _insist(self, claim: Claim, serving: Serving, tongue: Tongue) -> None:
+        try:
+            for delay in INSIST:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(delay):
+                        await self._hurry.wait()
+                hurried = self.hurried
+                if await finish(claim, last_writer(claim, serving, tongue), serving, tongue):
+                    return
+                if hurried:
+                    return
+            log.error(
+                "bot=%s msg=%s answer could not be ended", serving.spec.name, claim.message.id
+            )
+        except Exception:  # the rim of one answer: the next start goes on
+            log.exception("bot=%s msg=%s failed", serving.spec.name, claim.message.id)
+        finally:
+            serving.release()
+
+
+def last_writer(claim: Claim, serving: Serving, tongue: Tongue) -> Typewriter | None:
+    """A typewriter for the end of the claim's last card, each try once; None if it has no card."""
+    if not claim.cards:
+        return None
+    writer = card_writer(claim, serving, "final", tongue=tongue, retries=())
+    writer.resume(claim.cards - 1, claim.ends)
+    return writer
+
+
+async def _reply(claim: Claim, serving: Serving, text: str, *, mention: bool) -> Delivery:
+    # Once: between tries here the disk would say that it was sent. ``Insisting`` tries again.
+    channel, bot = serving.channel, serving.spec.name
+    return await reply(channel, bot, claim.message, text, mention=mention, once=True)

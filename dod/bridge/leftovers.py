@@ -44,16 +44,13 @@ async def close(claim: Claim, serving: Serving, tongue: Tongue) -> bool:
         await reply(serving.channel, serving.spec.name, claim.message, sentence)
         await claim.done()
         return True
-    if not claim.cards:
-        await claim.replying()
-        await reply(serving.channel, serving.spec.name, claim.message, _interrupted("", tongue))
-        await claim.done()
-        return True
     if claim.state != "finishing":
         guid = digest(claim.client_id, claim.message.id, "interrupted")
         # Without a record of where the cards before end, the last one gets the sentence alone.
         text = claim.text if len(claim.ends) >= claim.cards - 1 else ""
         await claim.finishing(_interrupted(text, tongue), guid, failed=True)
+    if not claim.cards:
+        return await finish(claim, None, serving, tongue)
     claim.style = claim.style or serving.spec.card_style
     writer = card_writer(claim, serving, "final", tongue=tongue)
     writer.resume(claim.cards - 1, claim.ends)

@@ -5,7 +5,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-from dod.bridge.conversations import soon
+from dod.bridge.patience import Patience
 from dod.config.spec import Allow, BotSpec, Config, Limits
 from dod.messages import Message
 from dod.ports import Store
@@ -38,10 +38,10 @@ def _listed(allowed: tuple[str, ...], name: str) -> bool:
 class Admission:
     """What keeps a message from Dify, as a sentence. Thread: the bot's loop."""
 
-    def __init__(self, store: Store, config: Callable[[], Config]) -> None:
+    def __init__(self, store: Store, config: Callable[[], Config], patience: Patience) -> None:
         self._config = config
         self._strangers = Refusals()
-        self._counts = Counts(store)
+        self._counts = Counts(store, patience)
 
     async def refusal(
         self, message: Message, spec: BotSpec, now: float, tongue: Tongue, *, counts: bool
@@ -90,8 +90,9 @@ class Refusals:
 class Counts:
     """How often each person has asked. A day's count survives a restart, a minute's does not."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, patience: Patience) -> None:
         self._store = store
+        self._patience = patience
         self._minute: dict[str, deque[float]] = {}  # monotonic seconds of the last questions
         self._day: dict[str, tuple[str, int]] = {}  # the day, and how many in it
 
@@ -115,7 +116,7 @@ class Counts:
     async def _asked_today(self, person: str, now: float) -> int:
         today = _day(now)
         if person not in self._day:
-            known = await soon(self._store.get(_key(person)), "counted") or {}
+            known = await self._patience.soon(self._store.get(_key(person)), "counted") or {}
             # Another message may have been counted meanwhile.
             self._day.setdefault(person, (str(known.get("day", "")), int(known.get("asked", 0))))
         day, count = self._day[person]
@@ -125,7 +126,7 @@ class Counts:
         count = await self._asked_today(person, now) + 1
         self._day[person] = (_day(now), count)
         value = {"day": _day(now), "asked": count}
-        await soon(self._store.put(_key(person), value, expire=DAY_KEPT), "counted")
+        await self._patience.soon(self._store.put(_key(person), value, expire=DAY_KEPT), "counted")
 
     def _tidy(self, clock: float) -> None:
         if len(self._minute) > 10_000:

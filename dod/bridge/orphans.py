@@ -73,7 +73,7 @@ async def _say(name: str, claim: Claim, channel: Channel, config: Config) -> Non
     if not message.webhook or message.webhook_expires_at <= channel.now():
         return
     if claim.cards:
-        await claim.finishing(say("answered_below", language), moved, failed=False)
+        await claim.finishing(say("answered_below", language), moved, failed=False, replied=True)
     else:
         await claim.done()  # first: a reply must not be sent twice
     await reply(channel, name, message, text)

@@ -9,7 +9,8 @@ from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 
-from dod.bridge.conversations import soon, user_of
+from dod.bridge.conversations import user_of
+from dod.bridge.patience import Patience
 from dod.bridge.serving import Serving
 from dod.bridge.turn import Turn
 from dod.errors import DifyError
@@ -55,8 +56,9 @@ def buttons_of(turn: Turn) -> Iterator[str]:
 class Ratings:
     """All that can be rated. Thread: the bot's loop."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, patience: Patience) -> None:
         self._store = store
+        self._patience = patience
         self._known: OrderedDict[str, Answered] = OrderedDict()
 
     def remember(self, turn: Turn) -> Iterable[str]:
@@ -74,7 +76,9 @@ class Ratings:
         for name in names:
             if name in self._known:
                 value = asdict(self._known[name])
-                await soon(self._store.put(name, value, expire=KEEP), "answer remembered")
+                await self._patience.soon(
+                    self._store.put(name, value, expire=KEEP), "answer remembered"
+                )
 
     async def last(self, key: ConversationKey) -> Answered | None:
         """The last answer in a conversation."""
@@ -95,7 +99,7 @@ class Ratings:
 
     async def _find(self, name: str) -> Answered | None:
         if name not in self._known:
-            found = await soon(self._store.get(name), "answer recalled")
+            found = await self._patience.soon(self._store.get(name), "answer recalled")
             if found is not None and (answered := _read(found)) is not None:
                 self._keep(name, answered)
         return self._known.get(name)

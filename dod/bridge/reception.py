@@ -12,7 +12,7 @@ from dod.bridge.attachments import Intake
 from dod.bridge.claims import Claim, Claims
 from dod.bridge.commands import AT_ONCE, Command, command_in
 from dod.bridge.conversations import Conversations, key_of
-from dod.bridge.endings import insist
+from dod.bridge.endings import Insisting
 from dod.bridge.extras import Extras
 from dod.bridge.lanes import Lanes, Place
 from dod.bridge.leftovers import close, young
@@ -20,6 +20,7 @@ from dod.bridge.limits import Admission
 from dod.bridge.orders import Orders
 from dod.bridge.pacing import Pace
 from dod.bridge.pairing import Pairing, Waiting, wordless
+from dod.bridge.patience import Patience
 from dod.bridge.presses import Presses
 from dod.bridge.ratings import Ratings
 from dod.bridge.replies import reply
@@ -29,7 +30,7 @@ from dod.bridge.tongues import Tongues
 from dod.bridge.turn import Reason, Turn
 from dod.config.spec import Config
 from dod.errors import DifyError
-from dod.messages import ConversationKey, Message
+from dod.messages import ConversationKey, Message, digest
 from dod.ports import Store
 from dod.status import Turns
 from dod.texts import say
@@ -61,25 +62,26 @@ class Reception:
         config: Callable[[], Config],
         meter: Meter,
     ) -> None:
+        self.patience = Patience()
         self.lanes = Lanes(lambda: serving().spec.capacity)
         self.tasks: set[asyncio.Task[None]] = set()
         self.corp_id = ""  # of the last message
         self._serving = serving
         self._meter = meter
         self._store = store
-        self._conversations = Conversations(store)
+        self._conversations = Conversations(store, self.patience)
         self._suggestions = Suggestions(store)
         self._tongues = Tongues(config)
-        self._admission = Admission(store, config)
+        self._admission = Admission(store, config, self.patience)
         self._intake = Intake()
         self._pairing = Pairing()
         self._turns: set[Turn] = set()
-        self.insisting: set[asyncio.Task[None]] = set()  # cards that do not take their end yet
+        self.insisting = Insisting()
         self._stopped: dict[ConversationKey, int] = {}  # what was said before is to be stopped
         self._leftovers: list[tuple[asyncio.Event, asyncio.Task[None]]] = []
         self._answered = 0
         self._failed = 0
-        self._ratings = Ratings(store)
+        self._ratings = Ratings(store, self.patience)
         self._orders = Orders(self._conversations, self._ratings)
         self.presses = Presses(
             config, lambda: self._turns, self._ratings, self._tongues, self.spawn
@@ -155,11 +157,22 @@ class Reception:
         except Exception:
             log.exception("bot=%s msg=%s failed", serving.spec.name, message.id)
             self._failed += 1
-            if not claim.cards:  # else the next start ends its card
-                await claim.done()
-                await self._say(serving, message, say("internal", self._tongues.of(message)))
+            await self._apologise(claim, serving)
         finally:
             _leave(place, serving)
+
+    async def _apologise(self, claim: Claim, serving: Serving) -> None:
+        """Something of ours broke: say so, on the card if there is one."""
+        language = self._tongues.of(claim.message)
+        sentence = say("internal", language)
+        if not claim.cards:
+            await claim.done()
+            await self._say(serving, claim.message, sentence)
+            return
+        if claim.state != "finishing":
+            guid = digest(claim.client_id, claim.message.id, "internal")
+            await claim.finishing(say("failed", language, reason=sentence), guid, failed=True)
+        self.insisting.add(claim, serving, language)
 
     async def _take_in_later(self, claim: Claim, waiting: Waiting, serving: Serving) -> None:
         """Something to look at: asked with the question that follows, or soon without."""
@@ -188,7 +201,7 @@ class Reception:
         serving.hold()
         try:
             if not await close(claim, serving, self._tongues.of(claim.message)):
-                self._insist(claim, serving)
+                self.insisting.add(claim, serving, self._tongues.of(claim.message))
         except Exception:
             log.exception("bot=%s leftover msg=%s failed", serving.spec.name, claim.message.id)
         finally:
@@ -221,7 +234,7 @@ class Reception:
             self._turns.discard(turn)
         self.spawn(self._ratings.save(remembered), "rateable")
         if turn.unsettled:
-            self._insist(claim, serving)
+            self.insisting.add(claim, serving, self._tongues.of(claim.message))
         if outcome in {"answered", "empty", "stopped", "paused"}:
             self._answered += 1
         elif outcome == "failed":
@@ -257,20 +270,6 @@ class Reception:
         if sentence:
             await self._say(serving, message, sentence)
 
-    def _insist(self, claim: Claim, serving: Serving) -> None:
-        """Go on trying to end a card, beside everything else."""
-
-        async def work() -> None:
-            try:
-                await insist(claim, serving)
-            finally:
-                serving.release()
-
-        serving.hold()
-        task = asyncio.create_task(work(), name=f"end {claim.message.id}")
-        self.insisting.add(task)
-        task.add_done_callback(self.insisting.discard)
-
     # -- all messages
 
     def _stop(self, key: ConversationKey) -> bool:
@@ -291,14 +290,18 @@ class Reception:
     def give_up(self) -> None:
         """Shutting down: end every turn with what it has and a sentence."""
         self.lanes.close()
+        self.insisting.hurry()
         _give_up(self._turns, "shutting_down")
 
     async def until_idle(self, seconds: float) -> None:
         """Wait until every message is answered, at most ``seconds``."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + seconds
-        while self.tasks and (left := deadline - loop.time()) > 0:
-            await asyncio.wait(tuple(self.tasks), timeout=left)
+        while (tasks := self._busy()) and (left := deadline - loop.time()) > 0:
+            await asyncio.wait(tasks, timeout=left)
+
+    def _busy(self) -> tuple[asyncio.Task[None], ...]:
+        return (*self.tasks, *(self.insisting.tasks if self.insisting.hurried else ()))
 
     def spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         """Run ``work`` in a task that is kept."""
@@ -310,7 +313,7 @@ class Reception:
     async def halt(self) -> None:
         """End everything at once: what was promised stays on disk for the next start."""
         self.lanes.close()
-        tasks = (*self.tasks, *self.insisting)
+        tasks = (*self.tasks, *self.insisting.tasks)
         for task in tasks:
             task.cancel()
         if tasks:

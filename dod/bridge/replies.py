@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+from collections.abc import Sequence
+from typing import Literal
 
 from dod.bridge.dialects import message as in_a_message
 from dod.bridge.pages import CARD_MAX_BYTES, page
@@ -17,36 +19,57 @@ SHORTEST = 2000  # bytes: a message that is refused as too long and shorter than
 OWN_UP = (1.0, 3.0, 10.0, 30.0)  # seconds before each try to say that something may be missing
 
 
-async def reply(
-    channel: Channel, bot: str, message: Message, text: str, *, mention: bool = False
-) -> bool:
-    """Send ``text`` as Markdown messages. False if none of it can have arrived; logged then.
+# sent: it arrived, or part of it, or may have. later: nothing did, and waiting can help.
+# never: nothing did, and waiting cannot help.
+Delivery = Literal["sent", "later", "never"]
 
-    ``mention``: the last of them calls the asker, where DingTalk can do that.
+
+async def reply(
+    channel: Channel,
+    bot: str,
+    message: Message,
+    text: str,
+    *,
+    mention: bool = False,
+    once: bool = False,
+) -> Delivery:
+    """Send ``text`` as Markdown messages; what is not delivered is logged.
+
+    ``mention``: the last of them calls the asker, where DingTalk can do that. ``once``: nothing is
+    tried again, until the first of them has arrived.
     """
+    retries: Sequence[float] = () if once else RETRIES
     sent = False
     start, room = 0, CARD_MAX_BYTES
     while True:
         made = page(text, start, room, in_a_message)
         try:
             last = mention and not made.full
-            arrived = await _send(channel, bot, message, made.text, mention=last)
+            delivery = await _send(channel, bot, message, made.text, retries, mention=last)
         except ContentTooLong as error:
             if room <= SHORTEST:
                 log.error("bot=%s reply not delivered: %s", bot, error)  # noqa: TRY400  # DingTalk's answer says it
-                return sent
+                return "sent" if sent else "never"
             room = room * 2 // 3
             continue
-        if not arrived:
-            return sent
-        sent = True
+        if delivery != "sent":
+            return "sent" if sent else delivery
+        sent, retries = True, RETRIES
         if not made.full:
-            return True
+            return "sent"
         start = made.end
 
 
-async def _send(channel: Channel, bot: str, message: Message, part: str, *, mention: bool) -> bool:
-    for delay in (*RETRIES, None):
+async def _send(
+    channel: Channel,
+    bot: str,
+    message: Message,
+    part: str,
+    retries: Sequence[float],
+    *,
+    mention: bool,
+) -> Delivery:
+    for delay in (*retries, None):
         try:
             await channel.reply(message, part, mention=mention)
         except ContentTooLong:
@@ -56,11 +79,12 @@ async def _send(channel: Channel, bot: str, message: Message, part: str, *, ment
                 log.error("bot=%s reply not delivered: %s", bot, error)  # noqa: TRY400  # DingTalk's answer says it
                 if not error.not_done:
                     await _own_up(channel, bot, message, part)
-                return not error.not_done
+                    return "sent"
+                return "later" if error.retry else "never"
             await asyncio.sleep(delay)
         else:
-            return True
-    return False
+            break
+    return "sent"
 
 
 async def _own_up(channel: Channel, bot: str, message: Message, part: str) -> None:

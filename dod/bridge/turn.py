@@ -6,9 +6,10 @@ A turn holds the spec, app and channel it began with, whatever is saved meanwhil
 import asyncio
 import contextlib
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Literal
 
+from dod.bridge.answer import Answer
 from dod.bridge.attachments import Intake, Prepared
 from dod.bridge.claims import Claim
 from dod.bridge.conversations import Conversations, user_of
@@ -24,8 +25,9 @@ from dod.bridge.replies import reply
 from dod.bridge.serving import Serving
 from dod.bridge.thinking import think
 from dod.bridge.typewriter import Typewriter
-from dod.errors import AnswerCut, DodError
+from dod.errors import DodError
 from dod.messages import (
+    AnswerEvent,
     AnswerFile,
     Cited,
     Finished,
@@ -35,6 +37,7 @@ from dod.messages import (
     Started,
     TextDelta,
     TextReplaced,
+    Waiting,
     digest,
     sound,
 )
@@ -46,20 +49,9 @@ Outcome = Literal["answered", "empty", "stopped", "paused", "failed", "dropped"]
 Reason = Literal["stopped", "shutting_down"]
 
 TELL_PLACE_AFTER = 3.0  # seconds in the queue
+TELL_RETRYING_AFTER = 1.0  # seconds since Dify was asked first
 MENTION_AFTER = 20.0  # seconds: then the asker has looked away
 STOP_GRACE = 2.0  # seconds for Dify to end a stopped answer by itself (dify-api §3: about 0.3)
-
-
-@dataclass(slots=True)
-class Answer:
-    """What Dify has sent so far, and how it ended."""
-
-    text: str = ""
-    task_id: str = ""
-    message_id: str = ""
-    finished: Finished | None = None
-    error: DodError | None = None
-    chars: int = 0
 
 
 class Turn:
@@ -87,7 +79,9 @@ class Turn:
         self._notes = ""  # what could not be taken along; it stands before the answer
         self._extras = extras
         self._given_up: asyncio.Future[Reason] = asyncio.get_running_loop().create_future()
-        self._answer = Answer()
+        self._answer = Answer(serving.app, user_of(place.key))
+        self._chars = 0  # of the whole reply
+        self._retrying_told = False
         self._guid = digest(claim.client_id, claim.message.id, "final")
         on_card = serving.spec.handler == "DifyAiCardBotHandler" and pace != "webhook"
         # A card that an earlier process opened must be ended, whatever has been saved meanwhile.
@@ -104,7 +98,7 @@ class Turn:
         else:
             self._writer = None
         self._started = 0.0
-        self.unsettled = False  # a card is still open: see ``endings.insist``
+        self.unsettled = False  # the answer has no end yet: see ``endings.Insisting``
 
     @property
     def message(self) -> Message:
@@ -126,6 +120,14 @@ class Turn:
         if not await self.claim.fresh():
             return "dropped"
         try:
+            return await self._run(started)
+        except asyncio.CancelledError:  # everything ends at once: the next start goes on
+            if self._writer is not None:
+                self._writer.abandon()
+            raise
+
+    async def _run(self, started: float) -> Outcome:
+        try:
             if not await self._wait_for_place():
                 return await self._end_unasked()
             cards = 0 if self._writer is None else 1
@@ -139,7 +141,11 @@ class Turn:
             log.exception("bot=%s msg=%s failed", self.serving.spec.name, self.message.id)
             reason = say("internal", self.tongue)
             outcome, text = "failed", say("failed", self.tongue, reason=reason)
+        stopping = self._stop_dify() if self._answer.unfinished else None
         await self._deliver(text, failed=outcome == "failed")
+        if stopping is not None:
+            await asyncio.wait({stopping}, timeout=STOP_GRACE)
+            stopping.cancel()
         await self._pictures.send_files()
         if outcome == "answered":
             await self._extras.delivered()
@@ -171,7 +177,10 @@ class Turn:
         await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
 
     async def _tell_place(self) -> None:
-        sentence = say("waiting", self.tongue, place=self.place.number)
+        await self._notice(say("waiting", self.tongue, place=self.place.number))
+
+    async def _notice(self, sentence: str) -> None:
+        """Say something before there is an answer."""
         if self._writer is not None:
             self._writer.notice(sentence)
         else:
@@ -192,59 +201,67 @@ class Turn:
     # -- while Dify writes
 
     async def _listen_until_given_up(self) -> None:
+        answer = self._answer
         listening = asyncio.create_task(self._listen(), name=f"listen {self.message.id}")
-        await self._first_of(listening, None)
-        if not listening.done():
-            stopping = asyncio.create_task(self._stop_dify(), name=f"stop {self.message.id}")
-            leaving = self._given_up.result() == "shutting_down"
-            grace = STOP_GRACE / 2 if leaving else STOP_GRACE  # time is left for the card
-            await asyncio.wait({listening}, timeout=grace if self._answer.task_id else 0)
+        try:
+            await self._first_of(listening, None)
+            if not listening.done():
+                stopping = self._stop_dify()
+                leaving = self._given_up.result() == "shutting_down"
+                grace = STOP_GRACE / 2 if leaving else STOP_GRACE  # time is left for the card
+                await asyncio.wait({listening}, timeout=0 if answer.held_off else grace)
+                stopping.cancel()
+        finally:
             listening.cancel()
-            stopping.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await listening
 
     async def _listen(self) -> None:
-        """Take Dify's events until its terminal one."""
-        spec, app = self.serving.spec, self.serving.app
+        """Ask, and take Dify's events until its terminal one."""
+        answer, spec = self._answer, self.serving.spec
         try:
             question = await self._question()
-            if question is None:
-                self._answer.finished = Finished()
-                return
-            self._extras.begin()
-            events = self._conversations.ask(app, question, self.place.key, spec.conversation)
-            async with contextlib.aclosing(events):
-                async for event in events:
-                    match event:
-                        case AnswerFile():
-                            self._pictures.attach(event)
-                        case Started():
-                            self._answer.task_id = event.task_id
-                            self._answer.message_id = event.message_id
-                            self._extras.heard(event)
-                        case Cited():
-                            self._extras.heard(event)
-                        case Progress():
-                            self._tell_progress(event)
-                        case TextDelta():
-                            if not self._answer.text:
-                                await self._extras.before_text()
-                            self._answer.text += event.text
-                            self._show()
-                        case TextReplaced():
-                            before, self._answer.text = self._answer.text, event.text
-                            self._show(withdrawn=not _goes_on(before, event.text))
-                        case Finished():
-                            self._answer.finished = event
-                            if self._writer is not None:
-                                self._writer.progress("")
-            if self._answer.finished is None:
-                raise AnswerCut("the app ended without a terminal event")
-            if self._answer.finished.outcome == "complete":
-                await self._extras.ask_next()
         except DodError as error:
-            self._answer.error = error
+            answer.error = error
+            return
+        if question is None:
+            answer.finished = Finished()
+            return
+        self._extras.begin()
+        events = self._conversations.ask(
+            self.serving.app, question, self.place.key, spec.conversation
+        )
+        await answer.listen(events, self._hear)
+        if answer.error is None and answer.finished and answer.finished.outcome == "complete":
+            await self._extras.ask_next()
+
+    async def _hear(self, event: AnswerEvent) -> None:
+        """What one event of Dify's means to the person who waits."""
+        match event:
+            case Waiting():
+                await self._tell_retrying(event.seconds)
+            case AnswerFile():
+                self._pictures.attach(event)
+            case Started() | Cited():
+                self._extras.heard(event)
+            case Progress():
+                self._tell_progress(event)
+            case TextDelta():
+                if not self._answer.text:
+                    await self._extras.before_text()
+                self._show()
+            case TextReplaced():
+                self._show(withdrawn=not _goes_on(self._answer.text, event.text))
+            case Finished():
+                if self._writer is not None:
+                    self._writer.progress("")
+
+    async def _tell_retrying(self, seconds: float) -> None:
+        """Dify is overloaded, or starting, and is asked again: say so, once."""
+        if seconds < TELL_RETRYING_AFTER or self._retrying_told:
+            return
+        self._retrying_told = True
+        await self._notice(say("dify_retrying", self.tongue))
 
     async def _fetch_pictures(self) -> None:
         """Also those that no update has shown yet. Who wants it to end need not wait for them."""
@@ -276,14 +293,8 @@ class Turn:
         if self._writer is not None and self.serving.spec.show.tools:
             self._writer.progress(progress_line(progress, self.tongue))
 
-    async def _stop_dify(self) -> None:
-        """Hanging up is no stop and loses the history (dify-api §3), so Dify is told."""
-        if not self._answer.task_id:
-            return
-        try:
-            await self.serving.app.stop(self._answer.task_id, user_of(self.place.key))
-        except DodError as error:
-            log.info("bot=%s Dify was not stopped: %s", self.serving.spec.name, error)
+    def _stop_dify(self) -> "asyncio.Task[None]":
+        return asyncio.create_task(self._answer.stop(), name=f"stop {self.message.id}")
 
     def _show(self, *, withdrawn: bool = False) -> None:
         if self._writer is not None:
@@ -318,11 +329,11 @@ class Turn:
             log.warning("bot=%s turn failed: %s", self.serving.spec.name, answer.error)
             return "failed", self._cut_off(text, say(answer.error.key, self.tongue))
         finished = answer.finished or Finished()
-        if finished.outcome == "stopped":
-            return "stopped", joined(text, say("stopped", self.tongue))
+        if finished.outcome == "stopped":  # nobody here has asked for it
+            return "failed", self._cut_off(text, say("dify_stopped", self.tongue))
         if finished.outcome == "paused":
             return "paused", joined(text, finished.form, say("paused", self.tongue))
-        if not (answer.text.strip() or self._pictures.some) and answer.task_id:
+        if not (answer.text.strip() or self._pictures.some) and answer.asked:
             return "empty", joined(text, say("empty_answer", self.tongue))
         if not text.strip():
             return "empty", say("empty_answer", self.tongue)
@@ -334,22 +345,22 @@ class Turn:
 
     async def _deliver(self, text: str, *, failed: bool) -> None:
         """Leave ``text`` with the person: on the card, or else as a reply. Then it is done."""
-        self._answer.chars = len(text)
+        self._chars = len(text)
         if self._writer is None:
-            await self.claim.replying()  # first: a reply must not be sent twice
-            took = asyncio.get_running_loop().time() - self._started
-            await self._reply(text, mention=took > MENTION_AFTER)
-            await self.claim.done()
-            return
-        # Both at once: the promise goes to disk while the last update comes back.
-        await asyncio.gather(
-            self.claim.finishing(text, self._guid, failed=failed), self._writer.stop()
+            claim = self.claim
+            claim.text, claim.guid, claim.failed = text, self._guid, failed
+        else:
+            # Both at once: the promise goes to disk while the last update comes back.
+            await asyncio.gather(
+                self.claim.finishing(text, self._guid, failed=failed), self._writer.stop()
+            )
+        late = asyncio.get_running_loop().time() - self._started > MENTION_AFTER
+        self.unsettled = not await finish(
+            self.claim, self._writer, self.serving, self.tongue, mention=late
         )
-        self.unsettled = not await finish(self.claim, self._writer, self.serving, self.tongue)
 
-    async def _reply(self, text: str, *, mention: bool = False) -> None:
-        channel, bot = self.serving.channel, self.serving.spec.name
-        await reply(channel, bot, self.message, text, mention=mention)
+    async def _reply(self, text: str) -> None:
+        await reply(self.serving.channel, self.serving.spec.name, self.message, text)
 
     def _log(self, outcome: Outcome, started: float) -> None:
         """The canonical line of a turn: no text, no names."""
@@ -362,7 +373,7 @@ class Turn:
             self.message.chat.kind,
             first,
             now - started,
-            self._answer.chars,
+            self._chars,
             writer.updates if writer else 0,
         )
 

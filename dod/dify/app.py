@@ -33,6 +33,7 @@ from dod.messages import (
     Question,
     Rating,
     UploadedFile,
+    Waiting,
     digest,
 )
 from dod.ports import App, Download, Json
@@ -52,8 +53,10 @@ _STOP_TIMEOUT = 5.0  # seconds
 _RUN_OUT = 0.25  # seconds for the body to end after the terminal event
 _TWO_PINGS = 25.0  # seconds in which an app that pings has pinged twice
 
-# Nothing has been said, and Dify has not begun: asking again stores nothing twice.
-_ASK_AGAIN = frozenset({"dify_unreachable", "dify_gateway", "dify_overloaded"})
+# Nothing has been said, and Dify has not begun: asking again stores nothing twice. A share of the
+# patience each: where nothing listens the address may be wrong, and people should hear of it.
+_ASK_AGAIN = {"dify_unreachable": 1 / 3, "dify_gateway": 1.0, "dify_overloaded": 1.0}
+_AT_ONCE = 10.0  # seconds; a gateway that takes longer to fail may have passed the question on
 
 
 # identity: a proxy that compresses a stream holds it back
@@ -66,7 +69,8 @@ class DifyApp:
     ``url`` ends in /v1. Seconds: ``timeout`` longest silence, pings not counted; ``first_event``
     longest silence at the start of a remembered conversation without pings (the silent chatflow of
     1.13, dify-api §2); ``linger`` how long a chatflow's second terminal event is waited for;
-    ``pauses`` before asking again (each ± half), none of which begins after ``patience``.
+    ``pauses`` before asking an overloaded Dify again (each ± half), none of which begins after
+    ``patience``.
 
     Lifecycle: made without I/O → ``ask`` and ``stop``, any number at once → ``aclose``.
     Thread: the bot's loop only.
@@ -82,8 +86,8 @@ class DifyApp:
         timeout: float = 300.0,
         first_event: float = 75.0,
         linger: float = 1.5,
-        pauses: tuple[float, ...] = (0.4, 1.2, 3.0),
-        patience: float = 6.0,
+        pauses: tuple[float, ...] = (0.4, 1.2, 3.0, 6.0, 9.0, 12.0, 15.0),
+        patience: float = 45.0,
     ) -> None:
         self._app_type = app_type
         self._output = output
@@ -116,7 +120,15 @@ class DifyApp:
         ``Started`` has no task id where the answer begins with an error. Read on after
         ``Finished``: that lets the connection be used again.
         """
-        response = await self._open(question)
+        response: httpx.Response | None = None
+        async with contextlib.aclosing(self._knock(question)) as steps:
+            async for step in steps:
+                if isinstance(step, Waiting):
+                    yield step
+                else:
+                    response = step
+        if response is None:
+            return
         try:
             response.encoding = "utf-8"  # whatever a proxy makes of the header
             response.stream = _Bounded(response.stream)  # type: ignore[arg-type]
@@ -194,20 +206,30 @@ class DifyApp:
                 body["conversation_id"] = question.conversation_id
         return body
 
-    async def _open(self, question: Question) -> httpx.Response:
+    async def _knock(self, question: Question) -> AsyncGenerator[Waiting | httpx.Response, None]:
         """The streaming response, asked for again after each pause where that is safe."""
         body = self._body(question)
         began = time.monotonic()
-        for pause in self._pauses:
+        for pause in (*self._pauses, None):
+            asked = time.monotonic()
             try:
-                return await self._send(body)
+                response = await self._send(body)
             except DifyError as exc:
-                late = time.monotonic() - began >= self._patience
-                if late or exc.key not in _ASK_AGAIN:
+                now = time.monotonic()
+                if pause is None or not self._worth(exc, now - began, now - asked):
                     raise
                 log.debug("asking dify again error=%s", exc)
+            else:
+                yield response
+                return
+            yield Waiting(now - began)
             await asyncio.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311  jitter
-        return await self._send(body)
+
+    def _worth(self, error: DifyError, since: float, took: float) -> bool:
+        """Whether to ask again; seconds ``since`` the first time, and that the last one took."""
+        if since >= self._patience * _ASK_AGAIN.get(error.key, 0.0):
+            return False
+        return error.key != "dify_gateway" or took < _AT_ONCE
 
     async def _send(self, body: Json) -> httpx.Response:
         """One attempt; more only while kept connections turn out to be closed already."""

@@ -40,11 +40,12 @@ _BY_CODE = {
     "provider_quota_exceeded": "dify_model_quota",
     "model_currently_not_support": "dify_model_unsupported",
     "conversation_completed": "dify_conversation_done",
-    "file_too_large": "dify_too_large",
-    "audio_too_large": "dify_too_large",
+    "not_found": "dify_missing",
+    "file_too_large": "dify_file_too_large",
+    "audio_too_large": "dify_audio_too_large",
     "unsupported_media_type": "dify_unsupported_type",
-    "unsupported_file_type": "dify_unsupported_type",
-    "unsupported_audio_type": "dify_unsupported_type",
+    "unsupported_file_type": "dify_file_type",
+    "unsupported_audio_type": "dify_audio_type",
     "too_many_requests": "dify_overloaded",
     "rate_limit_error": "dify_rate",
     "internal_server_error": "dify_internal",
@@ -79,8 +80,12 @@ _MODEL_WORDS = (
 _INPUT_WORDS = (
     ("Too many requests", "dify_overloaded"),
     ("Workflow not published", "dify_unpublished"),
+    (" in input form must be less than", "dify_input_too_long"),
+    (" in input form must be one of", "dify_input_option"),
     (" in input form", "dify_input"),
-    ("File validation failed", "dify_unsupported_type"),
+    ("File validation failed", "dify_file_type"),
+    ("exceeds the maximum limit", "dify_too_many_files"),
+    ("Invalid upload file", "dify_missing"),
 )
 
 
@@ -139,19 +144,26 @@ def trouble(key: str, detail: str, *, status: int = 0) -> DifyError:
 
 def _by_status(status: int, code: str = "") -> str:
     """What the HTTP status alone decides; empty where a JSON answer's ``code`` must be asked."""
-    if 300 <= status < 400 or status == 405:
+    if 300 <= status < 400 or status == 405 or (status == 404 and not code):
         return "dify_not_found"
-    if status == 404:  # in JSON with a code: a message or a version of a workflow
-        return "dify_bad_request" if code == "not_found" else "dify_not_found"
     if status == 429:
         return "dify_rate" if code == "rate_limit_error" else "dify_overloaded"
     if status >= 500:
         return "dify_internal" if status in {500, 501} else "dify_gateway"
-    alone = {401: "dify_key", 413: "dify_too_large", 415: "dify_unsupported_type"}
-    if status in alone or code:
-        return alone.get(status, "")
+    if code:
+        return "dify_key" if status == 401 else ""
     # A page instead of Dify's JSON: a 200 means that the address leads somewhere else.
-    return {200: "dify_not_found", 403: "dify"}.get(status, "dify_bad_request")
+    return _PAGES.get(status, "dify_bad_request")
+
+
+_PAGES = {
+    200: "dify_not_found",
+    401: "dify_proxy",
+    403: "dify_proxy",
+    407: "dify_proxy",
+    413: "dify_too_large",
+    415: "dify_unsupported_type",
+}
 
 
 def _by_code(code: str, message: str, params: str) -> str:

@@ -54,12 +54,24 @@ class Uploads:
         return got
 
 
+_ABOUT_FILE = frozenset(
+    {
+        "file_too_large",
+        "audio_too_large",
+        "unsupported_file_type",
+        "unsupported_audio_type",
+        "unsupported_media_type",
+        "invalid_param",
+        "no_file_uploaded",
+    }
+)
+
+
 def _refusal(error: DifyError) -> DifyError:
     """What concerns this file alone, told apart from what concerns every request."""
-    about_file = error.key in {"dify_too_large", "dify_unsupported_type", "dify_bad_request"}
-    if not about_file:
+    if error.code not in _ABOUT_FILE and error.status not in {413, 415}:
         return error
-    key = "file_too_large_for_dify" if error.key == "dify_too_large" else "file_refused"
+    key = "file_too_large_for_dify" if error.status == 413 else "file_refused"
     return FileNotTaken(error.detail, key=key, code=error.code, status=error.status)
 
 

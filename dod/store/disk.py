@@ -5,9 +5,11 @@ reads look first, and are written back when the disk is well again (design §7).
 """
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from dod.ports import Json, Store
@@ -46,13 +48,13 @@ class DiskStore:
         """Open the store in the directory ``path``. Never raises for a broken disk.
 
         ``retry_every``: seconds between attempts to write to a disk in trouble. ``timeout``:
-        seconds to wait for another process's lock. Returns after at most twice that; a disk that
-        hangs for longer keeps its callers waiting, and ``trouble`` says so.
+        seconds to wait for another process's lock. Returns after at most twice that, or a second;
+        a disk that hangs for longer keeps its callers waiting, and ``trouble`` says so.
         """
         store = cls(path, retry_every=retry_every, timeout=timeout)
         store._thread.start()
         opened = store._thread.post(store._start)
-        if not opened.wait(2 * timeout):
+        if not opened.wait(max(2 * timeout, 1.0)):
             log.error("store: the disk does not answer path=%s", path)
         return store
 
@@ -259,10 +261,10 @@ class DiskStore:
     def _suspend(self, error: BaseException) -> None:
         """Go on in memory; say so once."""
         self._retry_at = time.monotonic() + self._retry_every
-        first = not self._broken
+        first, why = not self._broken, _reason(error, self._path)
         self._broken = (
-            f"The store in {self._path} cannot be written ({_reason(error)}): new values are kept "
-            "in memory, would be lost by a restart, and are written as soon as it works again."
+            f"The store in {self._path} cannot be written ({why}): new values are kept in memory, "
+            "would be lost by a restart, and are written as soon as it works again."
         )
         if first:
             log.error("store: %s", self._broken)
@@ -275,7 +277,11 @@ class DiskStore:
             self._seen = salvage(self._path)
 
 
-def _reason(error: BaseException) -> str:
+def _reason(error: BaseException, path: Path) -> str:
+    """Why, in words; SQLite says "unable to open database file" for much of it."""
+    with suppress(OSError):
+        if os.statvfs(path).f_flag & os.ST_RDONLY:
+            return "read-only file system"
     error = cause(error)
     return str(getattr(error, "strerror", None) or error or type(error).__name__)
 

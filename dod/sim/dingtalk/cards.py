@@ -63,6 +63,7 @@ class Cards:
         if len(content.encode()) > self.switches.content_max_bytes:
             raise Refusal(400, "param.stream.content", "content is too large")
         self._safe(app, content)
+        self._young(card)
         if guid in card.guids and self.switches.same_guid == "accepted":
             return {"success": True, "result": True}
         if card.ended:
@@ -80,6 +81,7 @@ class Cards:
         if not _is(body.get("cardData"), dict):
             return {"success": True, "result": True}
         params = self._params(app, body["cardData"])
+        self._young(card)
         options = body.get("cardUpdateOptions") or {}
         if not isinstance(options, dict):
             raise Refusal(400, "param.invalid", "cardUpdateOptions is not an object")
@@ -107,6 +109,12 @@ class Cards:
         if card is None or card.app is not app:
             raise Refusal(400, "param.cardNotExist")
         return card
+
+    def _young(self, card: SimCard) -> None:
+        """Nobody says how long a card may be written to, nor how it is refused then (§11)."""
+        life = card.app.faults.card_life or self.faults.card_life
+        if life and time.monotonic() - card.created_at > life:
+            raise Refusal(400, "param.invalid", "card is expired")
 
     def _safe(self, app: SimApp, text: str) -> None:
         if any(word in text for word in self.faults.unsafe_words | app.faults.unsafe_words):

@@ -107,11 +107,14 @@ class Faults:
     ``latency``: seconds before an API does its work and answers, or (least, most); ``"*"`` is for
     all APIs. ``plan``: what happens to the next calls of an API, in order; fill it with ``next``.
     ``redeliver_after``: each message is pushed again after these seconds although it was acked;
-    ``haste`` lets them pass so many times faster.
+    ``haste`` lets them pass so many times faster. ``down``: API → what happens to every call of
+    it, until it is taken out; ``"*"`` is for all APIs. ``card_life``: seconds from its creation,
+    after which a card takes nothing more; 0: ever.
     """
 
     latency: dict[str, float | tuple[float, float]] = field(default_factory=dict)
     plan: dict[str, deque[Mishap | Refusal]] = field(default_factory=dict)
+    down: dict[str, Mishap] = field(default_factory=dict)
     gateway: GatewayFault = ""
     redeliver_after: tuple[float, ...] = ()
     haste: float = 1.0
@@ -120,6 +123,7 @@ class Faults:
     address_refused: bool = False  # IpNotInWhiteList
     flow_controlled: bool = False  # robot 1:1 sends: 200, and nobody gets it (§6)
     unsafe_words: set[str] = field(default_factory=set)  # param.contentUnsafe
+    card_life: float = 0.0
     clock_ahead: float = 0.0  # seconds; DingTalk's clock against ours. Of all apps only
 
     def next(self, api: Api, mishap: Mishap | Refusal, times: int = 1) -> None:
@@ -132,7 +136,7 @@ class Faults:
 
     def take(self, api: Api) -> Mishap | Refusal | None:
         planned = self.plan.get(api)
-        return planned.popleft() if planned else None
+        return planned.popleft() if planned else self.down.get(api, self.down.get("*"))
 
     def delay(self, api: Api) -> float:
         latency = self.latency.get(api, self.latency.get("*", 0.0))
