@@ -1,7 +1,23 @@
-"""The variables a Dify app is given: ``dify_inputs`` with a message's facts filled in."""
+"""What a Dify app is asked: the text with what it answers, and the variables of ``dify_inputs``."""
 
+from dataclasses import replace
+
+from dod.bridge.attachments import Prepared
+from dod.bridge.markdown import joined
 from dod.config.spec import BotSpec
-from dod.messages import Message
+from dod.messages import Message, Question
+
+
+def question_of(message: Message, asked: Prepared, spec: BotSpec, user: str) -> Question:
+    """``asked``: the text, and the files that were handed over. A quote stands before the text."""
+    text = joined(quoted(message.quote), asked.text)
+    return Question(
+        text=text,
+        user=user,
+        inputs=render_inputs(spec, replace(message, text=text)),
+        files=asked.files,
+        fields=asked.fields,
+    )
 
 
 def render_inputs(spec: BotSpec, message: Message) -> dict[str, str]:

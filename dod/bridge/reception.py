@@ -27,7 +27,8 @@ from dod.bridge.replies import reply
 from dod.bridge.serving import Serving
 from dod.bridge.suggestions import Suggestions
 from dod.bridge.tongues import Tongues
-from dod.bridge.turn import Reason, Turn
+from dod.bridge.turn import Turn
+from dod.bridge.view import Reason
 from dod.config.spec import Config
 from dod.errors import DifyError
 from dod.messages import ConversationKey, Message, digest

@@ -6,7 +6,6 @@ A turn holds the spec, app and channel it began with, whatever is saved meanwhil
 import asyncio
 import contextlib
 import logging
-from dataclasses import replace
 from typing import Any, Literal
 
 from dod.bridge.answer import Answer
@@ -15,16 +14,15 @@ from dod.bridge.claims import Claim
 from dod.bridge.conversations import Conversations, user_of
 from dod.bridge.endings import card_writer, finish
 from dod.bridge.extras import Extras
-from dod.bridge.inputs import quoted, render_inputs
+from dod.bridge.inputs import question_of
 from dod.bridge.lanes import Place
-from dod.bridge.markdown import joined
 from dod.bridge.pacing import Pace
 from dod.bridge.pictures import Pictures
 from dod.bridge.progress import progress_line
 from dod.bridge.replies import reply
 from dod.bridge.serving import Serving
-from dod.bridge.thinking import think
 from dod.bridge.typewriter import Typewriter
+from dod.bridge.view import Outcome, Reason, View
 from dod.errors import DodError
 from dod.messages import (
     AnswerEvent,
@@ -39,14 +37,10 @@ from dod.messages import (
     TextReplaced,
     Waiting,
     digest,
-    sound,
 )
 from dod.texts import Tongue, say
 
 log = logging.getLogger(__name__)
-
-Outcome = Literal["answered", "empty", "stopped", "paused", "failed", "dropped"]
-Reason = Literal["stopped", "shutting_down"]
 
 TELL_PLACE_AFTER = 3.0  # seconds in the queue
 TELL_RETRYING_AFTER = 1.0  # seconds since Dify was asked first
@@ -76,10 +70,10 @@ class Turn:
         self._conversations = conversations
         self._intake = intake
         self._pictures = Pictures(serving, claim.message, tongue, self._show)
-        self._notes = ""  # what could not be taken along; it stands before the answer
         self._extras = extras
         self._given_up: asyncio.Future[Reason] = asyncio.get_running_loop().create_future()
         self._answer = Answer(serving.app, user_of(place.key))
+        self._view = View(self._answer, self._pictures, extras, serving.spec, tongue)
         self._chars = 0  # of the whole reply
         self._retrying_told = False
         self._guid = digest(claim.client_id, claim.message.id, "final")
@@ -92,7 +86,7 @@ class Turn:
                 claim,
                 serving,
                 pace,
-                source=lambda: self._rendered(complete=False),
+                source=lambda: self._view.text(complete=False),
                 tongue=tongue,
             )
         else:
@@ -136,7 +130,8 @@ class Turn:
                 self._writer.begin()
             await self._listen_until_given_up()
             await self._fetch_pictures()
-            outcome, text = self._verdict()
+            given_up = self._given_up.result() if self._given_up.done() else None
+            outcome, text = self._view.verdict(given_up)
         except Exception:  # the rim of one answer: its card must not spin
             log.exception("bot=%s msg=%s failed", self.serving.spec.name, self.message.id)
             reason = say("internal", self.tongue)
@@ -265,7 +260,7 @@ class Turn:
 
     async def _fetch_pictures(self) -> None:
         """Also those that no update has shown yet. Who wants it to end need not wait for them."""
-        self._rendered(complete=True)
+        self._view.text(complete=True)
         settling = asyncio.create_task(self._pictures.settle(), name=f"files {self.message.id}")
         await self._first_of(settling, None)
         settling.cancel()
@@ -277,17 +272,10 @@ class Turn:
         asked = Prepared(await self._extras.question(message.text))
         if message.attachments:
             asked = await self._intake.prepare(message, asked.text, self.serving, user, self.tongue)
-            self._notes = "\n".join(f"⚠️ {note}" for note in asked.notes)
+            self._view.notes = asked.notes
             if asked.hopeless:
                 return None
-        text = joined(quoted(message.quote), asked.text)
-        return Question(
-            text=text,
-            user=user,
-            inputs=render_inputs(self.serving.spec, replace(message, text=text)),
-            files=asked.files,
-            fields=asked.fields,
-        )
+        return question_of(message, asked, self.serving.spec, user)
 
     def _tell_progress(self, progress: Progress) -> None:
         if self._writer is not None and self.serving.spec.show.tools:
@@ -302,46 +290,7 @@ class Turn:
                 self._writer.replaced(say("withdrawn", self.tongue))
             self._writer.touch()
 
-    def _rendered(self, *, complete: bool) -> str:
-        """What is to be shown of the answer so far. Asked once per update, not per event."""
-        show = self.serving.spec.show.thinking
-        text = think(sound(self._answer.text), show, self.tongue, complete=complete)
-        text = self._pictures.shown(text, complete=complete)
-        text = self._extras.around(text, complete=complete and self._complete)
-        return joined(self._notes, text) if self._notes else text
-
-    @property
-    def _complete(self) -> bool:
-        """The app has said all it had to say."""
-        finished = self._answer.finished
-        return finished is not None and finished.outcome == "complete"
-
     # -- the end
-
-    def _verdict(self) -> tuple[Outcome, str]:
-        """How the turn ended, and the whole text to leave with the person."""
-        text, answer = self._rendered(complete=True).rstrip(), self._answer
-        if self._given_up.done():
-            if self._given_up.result() == "shutting_down":
-                return "failed", self._cut_off(text, say("shutting_down", self.tongue))
-            return "stopped", joined(text, say("stopped", self.tongue))
-        if answer.error is not None:
-            log.warning("bot=%s turn failed: %s", self.serving.spec.name, answer.error)
-            return "failed", self._cut_off(text, say(answer.error.key, self.tongue))
-        finished = answer.finished or Finished()
-        if finished.outcome == "stopped":  # nobody here has asked for it
-            return "failed", self._cut_off(text, say("dify_stopped", self.tongue))
-        if finished.outcome == "paused":
-            return "paused", joined(text, finished.form, say("paused", self.tongue))
-        if not (answer.text.strip() or self._pictures.some) and answer.asked:
-            return "empty", joined(text, say("empty_answer", self.tongue))
-        if not text.strip():
-            return "empty", say("empty_answer", self.tongue)
-        return "answered", text
-
-    def _cut_off(self, text: str, reason: str) -> str:
-        key = "cut_off" if text.strip() else "failed"
-        return joined(text, say(key, self.tongue, reason=reason))
 
     async def _deliver(self, text: str, *, failed: bool) -> None:
         """Leave ``text`` with the person: on the card, or else as a reply. Then it is done."""
