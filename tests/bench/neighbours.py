@@ -151,8 +151,8 @@ class Neighbours:
 
 
 def words_of(query: str, tokens: int) -> tuple[str, ...]:
-    """The pieces of the answer to ``query``: lines of forty words, as long as it takes."""
-    return (f"{query}:", *(("\n" if n % 40 == 0 else " ") + f"w{n:05}" for n in range(1, tokens)))
+    """The pieces of the answer to ``query``: paragraphs of forty words, as long as it takes."""
+    return (f"{query}:", *(("\n\n" if n % 40 == 0 else " ") + f"w{n:05}" for n in range(1, tokens)))
 
 
 def _script(tokens: int, interval: float, first_delay: float) -> Script:

@@ -58,7 +58,8 @@ def on_a_terminal(*words: str, folder: Path, **environ: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("text", "status"), [(BOT, 0), (WRONG, 1), (BOT + "    greeting: hi\n", 2), ("", 1)]
+    ("text", "status"),
+    [(BOT, 0), (WRONG, 1), (BOT + "    dify_api_url: http://dify.example.com/v1\n", 2), ("", 1)],
 )
 def test_the_exit_status_is_the_verdict(tmp_path: Path, text: str, status: int) -> None:
     (tmp_path / "bots.yaml").write_text(text)
@@ -103,7 +104,7 @@ def test_an_empty_no_color_declines_nothing(tmp_path: Path) -> None:
 
 def test_stdin_is_checked_beside_the_secrets_of_the_folder(tmp_path: Path) -> None:
     (tmp_path / "secrets.yaml").write_text("key: app-0123456789abcdef\n")
-    text = BOT.replace("app-x", "!secret key").encode()
+    text = BOT.replace("!env_var A_KEY app-x", "!secret key").encode()
     assert dod("check", "-", folder=tmp_path, stdin=text)[0] == 0
     code, out, _ = dod("check", "-", "--format", "json", folder=tmp_path, stdin=WRONG.encode())
     assert (code, json.loads(out)["problems"][0]["file"]) == (1, "-")
