@@ -72,8 +72,9 @@ def test_parameters_are_asked_for_once_and_read_leniently() -> None:
         async with Replay([Play(data)]) as dify:
             app = DifyApp(url=dify.url, key="app-x", app_type="chatbot")
             try:
-                about = await app.parameters()
+                about, _ = await asyncio.gather(app.parameters(), app.abilities())
                 assert about == await app.parameters()
+                assert len(dify.requests) == 1
             finally:
                 await app.aclose()
         assert about.opening == "Hello, I am a test assistant."

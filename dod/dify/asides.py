@@ -1,5 +1,6 @@
 """What a Dify app tells besides its answers: parameters, suggested questions (dify-api §5, §8)."""
 
+import asyncio
 import time
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -26,6 +27,7 @@ class Asides:
     ) -> None:
         self._client = client
         self._app_type: Literal["chatbot", "completion", "workflow"] = app_type
+        self._asking = asyncio.Lock()
         self._told: Mapping[str, Any] | None = None
         self._until = 0.0  # monotonic
         self._failure: DifyError | None = None
@@ -33,23 +35,27 @@ class Asides:
 
     async def parameters(self) -> Parameters:
         """As Dify said within the last minutes. Raises DifyError, the same for a minute."""
-        if self._failure is not None and time.monotonic() < self._failed_until:
-            raise self._failure
-        return _parameters(await self._about())
+        return _parameters(await self._about(again=False))
 
     async def abilities(self) -> Abilities:
         """Likewise; somebody waits for it, so it is asked again at once after a failure."""
-        return abilities(await self._about())
+        return abilities(await self._about(again=True))
 
-    async def _about(self) -> Mapping[str, Any]:
-        if self._told is None or time.monotonic() >= self._until:
+    async def _about(self, *, again: bool) -> Mapping[str, Any]:
+        """Asked once for all who want to know at the same moment."""
+        async with self._asking:
+            now = time.monotonic()
+            if self._told is not None and now < self._until:
+                return self._told
+            if self._failure is not None and now < self._failed_until and not again:
+                raise self._failure
             try:
                 self._told = await self._get("/parameters", {})
             except DifyError as error:
                 self._failure, self._failed_until = error, time.monotonic() + _FAILED
                 raise
             self._failure, self._until = None, time.monotonic() + _FRESH
-        return self._told
+            return self._told
 
     async def suggested(self, message_id: str, user: str) -> tuple[str, ...]:
         path = f"/messages/{quote(message_id, safe='')}/suggested"
