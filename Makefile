@@ -6,6 +6,8 @@ BIN := $(VENV)/bin
 MADE := $(VENV)/.made
 # Further words for `make demo` and `make lock`, e.g. make lock ARGS=--upgrade
 ARGS ?=
+# Tests side by side: most of their time is waiting.
+WORKERS ?= 3
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check bench bench-reload bench-load storm soak lock clean
@@ -41,7 +43,7 @@ check: $(MADE)
 
 test: $(MADE)
 	@echo '== all tests but those of the image (make image)'
-	@$(BIN)/pytest -q tests --ignore=tests/image
+	@$(BIN)/pytest -q tests --ignore=tests/image -n $(WORKERS) --dist loadfile --durations=15
 
 # ORIGINAL=checkout ORIGINAL_PYTHON=interpreter: beside zfanswer/dify-on-dingtalk v0.1.
 bench: $(MADE)

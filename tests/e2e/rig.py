@@ -1,5 +1,6 @@
 """``dod run`` as a process of its own between the two simulators."""
 
+import itertools
 import json
 import os
 import signal
@@ -33,11 +34,25 @@ NO_INOTIFY = (
 )
 
 
+_PORTS = itertools.count()
+
+
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A port of this process's own: below those that the kernel gives to others, and never twice.
+
+    Between the moment it is found and that when a dod listens on it nobody else may take it, also
+    where tests run in several processes.
+    """
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw9").removeprefix("gw"))
+    for _ in range(2000):
+        port = 10_000 + worker * 2000 + (os.getpid() + next(_PORTS)) % 2000
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise OSError("no free port")
 
 
 def bot(name: str, **keys: object) -> dict[str, object]:
