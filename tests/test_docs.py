@@ -104,17 +104,33 @@ def test_pages_of_two_languages_link_each_other() -> None:
 # -- what is documented is what there is
 
 
-def rows(page: str, table: str) -> list[str]:
-    """The first column of the table behind its marker."""
+def rows(page: str, table: str) -> dict[str, str]:
+    """The table behind its marker: key → default."""
     found = text(f"docs/{page}").split(f"<!-- keys:{table} -->")[1].strip().split("\n\n")[0]
-    return [row.split("|")[1].strip().strip("`") for row in found.splitlines()[2:]]
+    cells = [row.split("|") for row in found.splitlines()[2:]]
+    return {cell[1].strip().strip("`"): cell[2].strip() for cell in cells}
+
+
+def _written(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 @pytest.mark.parametrize("page", KEYS)
 def test_the_tables_name_every_key_of_the_schema(page: str) -> None:
     schema = json.loads(schema_text())
-    assert sorted(rows(page, "bot")) == sorted(schema["$defs"]["bot"]["properties"])
-    assert sorted(rows(page, "top")) == sorted(schema["properties"])
+    bot, top = rows(page, "bot"), rows(page, "top")
+    assert sorted(bot) == sorted(schema["$defs"]["bot"]["properties"])
+    assert sorted(top) == sorted(schema["properties"])
+    for key, default in (bot | top).items():
+        rule = schema["$defs"].get(key) or schema["properties"][key]
+        usual = rule.get("default")
+        if isinstance(usual, int | list):
+            assert json.dumps(usual) in default, key
+        elif rule.get("enum"):
+            assert f"`{usual}`" in default, key
+        elif rule.get("properties") and default != "–":
+            for name, inner in rule["properties"].items():
+                assert f"{name}: {_written(inner['default'])}" in default, key
 
 
 @pytest.mark.parametrize("page", KEYS)
