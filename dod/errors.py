@@ -109,7 +109,9 @@ class FileRefused(DingTalkError):
 
 
 class Undeliverable(DingTalkError):
-    pass
+    """Nobody was reached: there is nothing of which it is unknown whether it arrived."""
+
+    not_done = True
 
 
 class DingTalkBusy(DingTalkError):

@@ -147,6 +147,8 @@ class Connection(AsyncNetworkStream):
             await self._flow.drained(timeout)
         except TimeoutError as exc:
             raise WriteTimeout from exc
+        if self._flow.failure is not None:
+            raise WriteError(str(self._flow.failure))
 
     async def aclose(self) -> None:
         self._transport.abort()  # nothing is left to say: a request that matters was answered

@@ -100,13 +100,16 @@ def test_silence_is_a_read_timeout_and_the_connection_still_works() -> None:
 
 
 def test_a_peer_that_does_not_read_is_a_write_timeout() -> None:
+    over = asyncio.Event()
+
     async def deaf(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.transport.pause_reading()  # type: ignore[attr-defined]
-        await asyncio.sleep(0.05)
+        await over.wait()
 
     async def scenario(connection: Connection, _port: int) -> None:
         with pytest.raises(httpcore.WriteTimeout):
             await connection.write(b"x" * (MUCH * 4), timeout=0.01)
+        over.set()
 
     talk(deaf, scenario)
 

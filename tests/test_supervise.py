@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -64,6 +65,13 @@ class Host:
 
     def pid(self) -> int:
         return int(self.control("pid", "dod").strip() or 0)
+
+
+@pytest.fixture
+def tmp_path() -> Iterator[Path]:
+    """A short one: the path of a Unix socket has 107 bytes."""
+    with tempfile.TemporaryDirectory(prefix="dod") as name:
+        yield Path(name)
 
 
 @pytest.fixture

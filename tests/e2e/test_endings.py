@@ -146,7 +146,8 @@ def test_what_can_never_be_delivered_is_not_tried_for_an_hour() -> None:
         await office.idle()
         assert await office.states() == ["done"]
 
-    act(scenario, handler="DifyMarkdownBotHandler", switches=Switches(webhook_lifetime=0))
+    # Over by more than the second in which DingTalk tells its time.
+    act(scenario, handler="DifyMarkdownBotHandler", switches=Switches(webhook_lifetime=-60))
 
 
 def test_a_card_that_is_too_old_gives_way_to_a_message_with_the_whole_text() -> None:
@@ -251,7 +252,8 @@ def test_thirty_cards_end_although_dingtalk_throttles_and_the_bucket_is_off() ->
         for chat in chats:
             if office.cards(chat):
                 card = await office.ended(chat=chat)
-                assert (card.state, card.text) == ("finished", TEXT)
+                assert card.state == "finished"
+                assert (card.text, office.replies(chat)) in [(TEXT, []), (BELOW, [TEXT])]
             else:
                 assert office.replies(chat) == [TEXT]
         assert office.dingtalk.refused, "it did throttle"

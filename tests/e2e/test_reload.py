@@ -219,8 +219,9 @@ def test_another_app_of_dingtalk_takes_over_in_mid_answer(tmp_path: Path) -> Non
         ann = rig.person()
         old = rig.single(ann)
         rig.say(old, ann, "one")
-        rig.say(old, ann, "two")
         rig.until(lambda: rig.cards(old) and rig.cards(old)[0].text, "it types")
+        rig.say(old, ann, "two")
+        rig.until(lambda: len(rig.cards(old)) == 2, "the second waits")
         rig.dingtalk.add_app("ding-new", "dingsecret-new-0123456789")
         bots[0]["dingtalk_app_client_id"] = "ding-new"
         bots[0]["dingtalk_app_client_secret"] = "dingsecret-new-0123456789"

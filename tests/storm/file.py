@@ -143,7 +143,7 @@ class Admin:
             case 2:
                 bot.keys["dify_timeout_seconds"] = 6 + pick % 5
             case _:
-                bot.keys["greeting"] = f"你好 {pick}"
+                bot.keys["dify_timeout_seconds"] = 300 + pick % 100
         self.save()
 
     def _back(self, bot: Bot) -> None:
