@@ -9,8 +9,8 @@ from dataclasses import replace
 
 from dod.messages import Message
 
-KEPT = 300  # cards
-LONGEST = 4000  # characters of each
+KEPT = 30  # cards: people quote what stands on the screen; 300 of fifty bots would be 30 MB
+LONGEST = 2000  # characters of each
 
 
 class CardTexts:
