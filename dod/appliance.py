@@ -175,7 +175,9 @@ class Appliance:
         if self._store is None or self._ledger is None:
             raise RuntimeError("a bot is built before the store is open")
         meter = self._ledger.meter(
-            spec.dingtalk_app_client_id, lambda: self._config().dingtalk_monthly_calls
+            spec.dingtalk_app_client_id,
+            lambda: self._config().dingtalk_monthly_calls,
+            pushes=lambda: self._config().dingtalk_monthly_pushes,
         )
 
         def make_channel(spec: BotSpec) -> DingTalkChannel:

@@ -104,9 +104,19 @@ class Ledger:
         self._known: set[str] = set()  # keys whose value on disk is part of the counts
         self._exhausted: dict[str, float] = {}  # corp id: until, in ticks
 
-    def meter(self, bot: str, limit: Callable[[], int], *, write_after: float = 1.0) -> "Meter":
-        """The counter of the bot with client id ``bot``; ``limit``: calls a month, 0 for none."""
-        return Meter(self, bot, limit, write_after=write_after)
+    def meter(
+        self,
+        bot: str,
+        limit: Callable[[], int],
+        *,
+        pushes: Callable[[], int] = lambda: 0,
+        write_after: float = 1.0,
+    ) -> "Meter":
+        """The counter of the bot with client id ``bot``; ``limit``: calls a month, 0 for none.
+
+        ``pushes``: messages a month, likewise.
+        """
+        return Meter(self, bot, limit, pushes=pushes, write_after=write_after)
 
     def spent(self, corp_id: str, now: float | None = None) -> int:
         """Calls of the organisation in the month of ``now``, by all bots."""
@@ -164,9 +174,16 @@ class Meter:
     """
 
     def __init__(
-        self, ledger: Ledger, bot: str, limit: Callable[[], int], *, write_after: float = 1.0
+        self,
+        ledger: Ledger,
+        bot: str,
+        limit: Callable[[], int],
+        *,
+        pushes: Callable[[], int] = lambda: 0,
+        write_after: float = 1.0,
     ) -> None:
         self._ledger = ledger
+        self._pushes = pushes
         self._bot = bot
         self._limit = limit
         self._write_after = write_after
@@ -192,6 +209,13 @@ class Meter:
     def push(self, corp_id: str) -> None:
         """Count one message pushed to the bot, or sent by its webhook. Never waits."""
         self._count(corp_id, Count(pushes=1))
+        most, used = self._pushes(), self._ledger.pushed(corp_id, self._now())
+        if most and used in {most * 8 // 10, most}:
+            log.warning(
+                "budget: %d of the month's %d messages of organisation %s are used; after the last "
+                "one DingTalk pushes messages without their text. 本月消息推送额度已用 %d/%d。",
+                *(used, most, corp_id or "-", used, most),
+            )
 
     def exhausted(self, corp_id: str) -> None:
         """DingTalk answered that the month's calls are used up: webhook only, for an hour."""

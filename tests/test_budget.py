@@ -341,3 +341,21 @@ def test_bots_count_on_their_own_threads() -> None:
         assert 0 <= book.spent("corp") <= 8000
         time.sleep(0.01)
     assert book.spent("corp") == 8000
+
+
+def test_the_months_messages_are_warned_of_before_they_run_out(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def act() -> None:
+        one = ledger(MemoryStore()).meter("bot-1", lambda: 0, pushes=lambda: 10)
+        for _ in range(12):
+            one.push("corp")
+        one.push("another corp")
+        await one.flush()
+
+    asyncio.run(act())
+    told = [record.getMessage() for record in caplog.records if "messages" in record.getMessage()]
+    assert [it[: it.index(" messages")] for it in told] == [
+        "budget: 8 of the month's 10",
+        "budget: 10 of the month's 10",
+    ]
