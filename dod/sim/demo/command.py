@@ -24,8 +24,8 @@ from dod.sim.demo.child import Child
 from dod.sim.demo.folder import DemoBot, Folder, child_environ
 from dod.sim.demo.page import PORTS, DemoPage
 from dod.sim.demo.trouble import Trouble
+from dod.sim.dify.kinds import Kind
 from dod.sim.dify.simulator import SimDify
-from dod.sim.dify.wire import Kind
 from dod.sim.dingtalk.simulator import SimDingTalk
 
 LOOK = 0.2  # seconds between looks at bots.yaml: sooner than dod itself takes a saved file
