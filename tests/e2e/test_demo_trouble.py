@@ -150,7 +150,7 @@ def test_uploaded_pictures_are_shown_and_nothing_else() -> None:
         sim = await SimDingTalk().start()
         chats = DemoChats(sim)
         trouble = Trouble(sim, None, show=chats.put, crash=lambda: None)
-        page = DemoPage(chats, trouble, sim.media)
+        page = DemoPage(chats, trouble)
         try:
             port = await page.start("127.0.0.1", 0)
             app = sim.add_app("ding1", "secret")

@@ -35,12 +35,13 @@ class Fault:
 class Step:
     """What an app does before it writes: an agent's tool, or a node of a workflow.
 
-    ``name``: what identifies a tool, or a node's title; ``zh`` and ``en`` label a tool.
+    ``name`` identifies a tool, ``zh`` and ``en`` label it; ``title``: of a node, else its name.
     """
 
     name: str
     zh: str = ""
     en: str = ""
+    title: str = ""
 
 
 @dataclass(frozen=True, slots=True)

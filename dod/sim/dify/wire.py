@@ -124,7 +124,9 @@ class Wire:
         if not self.runs:
             return b""
         told = ("node_finished", "succeeded") if done else ("node_started", "")
-        return self._node(told[0], f"step{number}", told[1], kind="code", title=step.name)
+        return self._node(
+            told[0], f"step{number}", told[1], kind="code", title=step.title or step.name
+        )
 
     def writing(self) -> bytes:
         """The model begins; empty where no workflow runs."""
