@@ -4,7 +4,7 @@ from dod.sim.dify.app import SimApp
 from dod.sim.dify.files import Takes
 from dod.sim.dify.scripts import Look
 
-_OPENING = "👋 你好，我是演示助手。 Hello, I am the demo's assistant."
+OPENING = "👋 文字、图片、文件、语音都可以发来。 Send me text, pictures, files or your voice."
 
 
 def furnish(app: SimApp, look: Look) -> None:
@@ -15,5 +15,5 @@ def furnish(app: SimApp, look: Look) -> None:
     if app.converses:
         app.takes = Takes(("image", "document"))
         app.looks = look
-        app.opening = _OPENING
+        app.opening = OPENING
         app.suggests = True

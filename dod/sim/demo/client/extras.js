@@ -36,7 +36,7 @@ class CardButtons {
       this.nodes[name] = button(`press ${name}`, () => this.press(name), icon(name));
       this.nodes[name].dataset.press = name;
     }
-    this.node = element("div", "buttons", ...Object.values(this.nodes), this.notice, this.quote);
+    this.node = element("div", "buttons", ...Object.values(this.nodes), this.notice);
   }
   show(item) {
     const mine = item.private[this.window.person] || {};
@@ -49,7 +49,7 @@ class CardButtons {
     }
     write(this.notice, mine.notice || "");
     this.quote.hidden = active(item);
-    this.node.hidden = active(item) && !item.buttons.length;
+    this.node.hidden = !item.buttons.length;
   }
   async press(action) {
     complain(await post("api/button", { item: this.number, person: this.window.person, action }));

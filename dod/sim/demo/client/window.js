@@ -1,3 +1,4 @@
+const HALF_LINK = /!?\[[^\]\n]{0,300}(\]\([^)\n]{0,3000})?$/;   // while it is typed: not shown yet
 // One chat as one person sees it. Up to three stand side by side and live at the same time.
 class ChatWindow {
   constructor(number) {
@@ -176,7 +177,7 @@ class ChatWindow {
       view.spent = element("span", "spent");
       view.text = element("div", "text md");
       view.buttons = new CardButtons(this, item);
-      view.bubble.append(element("div", "state", element("i"), view.label, view.spent), view.text, view.buttons.node);
+      view.bubble.append(element("div", "state", element("i"), view.label, view.spent, view.buttons.quote), view.text, view.buttons.node);
     } else if (item.file || item.kind === "said") {
       fillSaid(view.bubble, item);
     } else if (item.kind === "reply" && item.markdown) {
@@ -209,7 +210,7 @@ class ChatWindow {
     const whole = view.shown >= text.length;
     // Never half a character: an emoji is two units. Forward, or a short text would stand still.
     if (!whole && /[\uD800-\uDBFF]/.test(text[view.shown - 1] || "")) view.shown += 1;
-    view.text.replaceChildren(...markdown(whole ? text : text.slice(0, view.shown)));
+    view.text.replaceChildren(...markdown(whole ? text : text.slice(0, view.shown).replace(HALF_LINK, "")));
     view.row.dataset.whole = String(whole);
     view.drawn = text;
   }
