@@ -11,8 +11,8 @@ from dod.dify import DifyApp
 from dod.dify.app import _EVENT_LONGEST
 from dod.errors import AnswerCut, ConversationGone, DifyError
 from dod.messages import AnswerEvent, Finished, Question, Started, TextDelta, TextReplaced, digest
+from dod.sim.dify.kinds import Kind, Version
 from dod.sim.dify.simulator import Answer, Fault, SimDify
-from dod.sim.dify.wire import Kind, Version
 from tests.recordings.replay import Play, Replay
 
 KEY = "app-simulated"

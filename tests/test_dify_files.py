@@ -13,8 +13,8 @@ from dod.messages import Abilities, FileField, FileRule, Question, UploadedFile
 from dod.ports import Download
 from dod.sim.dify.app import SimApp
 from dod.sim.dify.files import Takes
+from dod.sim.dify.kinds import Kind, Version
 from dod.sim.dify.simulator import SimDify
-from dod.sim.dify.wire import Kind, Version
 from tests.recordings.replay import HERE
 
 KEY = "app-simulated"

@@ -63,6 +63,15 @@ def test_a_picture_alone_is_an_answer() -> None:
     assert final(it) == "![a.png](@0)"
 
 
+@pytest.mark.parametrize(("ext", "name"), [("png", "picture.png"), ("pdf", "file.pdf")])
+def test_an_id_is_no_name_for_a_person(ext: str, name: str) -> None:
+    address = f"/files/tools/0b44295b-a4dd-42a9-bb72-76a3f7f77c27.{ext}?sign=1"
+    it = scene(AnswerFile(address, "image"))
+    it.app.files[address] = PNG if ext == "png" else b"%PDF-1.7"
+    assert name in final(play(it, message(1)))
+    assert "0b44295b" not in final(it)
+
+
 def test_the_bytes_decide_what_a_file_is() -> None:
     it = scene(AnswerFile("/files/tools/x?sign=9", "image", "chart.webp"))
     it.app.files["/files/tools/x?sign=9"] = PNG

@@ -9,9 +9,11 @@ from typing import Any
 import httpx
 import pytest
 
+from dod.sim.dify.files import Takes
+from dod.sim.dify.kinds import Kind, Version
 from dod.sim.dify.samples import demo
+from dod.sim.dify.scripts import Step
 from dod.sim.dify.simulator import Answer, Fault, SimDify, echo
-from dod.sim.dify.wire import Kind, Version
 from tests.recordings.replay import HERE, recorded
 
 KEY = "app-simulated"
@@ -426,5 +428,100 @@ def test_a_rating_is_taken_back_once_and_nothing_odd_is_taken() -> None:
         assert (await rate("like", content=7))[0] == 400
         assert (await client.get(path)).status_code == 405
         assert [it.rating for it in sim.ratings.taken] == ["like", None]
+
+    run(scenario)
+
+
+QUESTIONS = ("What is next?", "Tell me more", "Thank you")
+
+
+@pytest.mark.parametrize("version", ["0.15", "1.13"])
+def test_suggested_questions_as_recorded(version: Version) -> None:
+    """What an app says of itself, what it suggests, and whom it refuses."""
+
+    async def scenario(sim: SimDify, client: httpx.AsyncClient) -> None:
+        app = sim.add_app(KEY, "chat", version=version)
+        app.answer = lambda *_: Answer("hi", next=QUESTIONS)
+        message_id = (await streamed(client, asking()))[0]["message_id"]
+        path = f"/messages/{message_id}/suggested"
+
+        async def refused(name: str, user: str) -> None:
+            got = await client.get(path, params={"user": user} if user else {})
+            status, body = recorded(f"dify-{version}", name)[1].split(b"\r\n\r\n", 1)
+            assert str(got.status_code).encode() in status.split(b"\r\n")[0]
+            assert got.json() == json.loads(body)
+
+        await refused("error_suggested_disabled", "alice")
+        await refused("error_suggested_other_user", "bob")
+        await refused("error_suggested_no_user", "")
+        app.suggests, app.opening, app.openers = True, "Hello.", ("What can you do?",)
+        got = (await client.get(path, params={"user": "alice"})).json()
+        assert got == json.loads(recorded("dify-0.15", "suggested")[1].split(b"\r\n\r\n", 1)[1])
+        told = (await client.get("/parameters")).json()
+        assert told["opening_statement"] == "Hello."
+        assert told["suggested_questions"] == ["What can you do?"]
+        assert told["suggested_questions_after_answer"] == {"enabled": True}
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("version", ["0.15", "1.13"])
+def test_citations_have_the_fields_that_were_recorded(version: Version) -> None:
+    async def scenario(sim: SimDify, client: httpx.AsyncClient) -> None:
+        app = sim.add_app(KEY, "chat", version=version)
+        app.answer = lambda *_: Answer("hi", sources=("handbook.pdf", "faq.md"))
+        end = (await streamed(client, asking()))[-1]
+        cited = end["metadata"]["retriever_resources"]
+        assert [it["document_name"] for it in cited] == ["handbook.pdf", "faq.md"]
+        body = recorded(f"dify-{version}", "chat_kb_stream")[1].decode()
+        real = json.loads(re.findall(r"^data: (.*message_end.*)$", body, re.MULTILINE)[-1])
+        known = real["metadata"]["retriever_resources"][0]
+        assert set(cited[0]) == set(known)
+        assert set(end["metadata"]) == set(real["metadata"])
+
+    run(scenario)
+
+
+def test_an_agents_tool_and_a_workflows_node_are_told() -> None:
+    async def scenario(sim: SimDify, client: httpx.AsyncClient) -> None:
+        step = Step("web_search", "网页搜索", "Web search")
+        agent = sim.add_app(KEY, "agent")
+        agent.answer = lambda *_: Answer("found", steps=(step,))
+        thoughts = [it for it in await streamed(client, asking()) if it["event"] == "agent_thought"]
+        rounds = [(it["position"], it["tool"], it["observation"]) for it in thoughts]
+        assert rounds == [
+            (1, "", ""),
+            (1, "web_search", ""),
+            (1, "web_search", "{}"),
+            (2, "", ""),
+            (2, "", ""),
+        ]
+        body = recorded("dify-0.15", "agent_stream")[1].decode()
+        real = next(json.loads(it) for it in re.findall(r"^data: (.*)$", body, re.MULTILINE))
+        assert set(thoughts[1]) == set(real)
+        assert thoughts[1]["tool_labels"]["web_search"]["zh_Hans"] == "网页搜索"
+        assert thoughts[1]["id"] == thoughts[2]["id"] != thoughts[3]["id"]
+
+        flow = sim.add_app("app-flow", "workflow")
+        flow.answer = agent.answer
+        client.headers["Authorization"] = "Bearer app-flow"
+        asked = {"inputs": {"query": "x"}, "user": "alice", "response_mode": "streaming"}
+        events = await streamed(client, asked, "/workflows/run")
+        titles = [it["data"]["title"] for it in events if it["event"] == "node_started"]
+        assert titles == ["START", "web_search", "LLM", "END"]
+
+    run(scenario)
+
+
+def test_a_script_of_its_own_answers_what_comes_with_files() -> None:
+    async def scenario(sim: SimDify, client: httpx.AsyncClient) -> None:
+        app = sim.add_app(KEY, "chat")
+        app.takes = Takes(("image",))
+        app.looks = lambda query, files: Answer(f"{query}: {[it.name for it in files]}")
+        part = {"file": ("a.png", b"\x89PNG", "image/png")}
+        got = (await client.post("/files/upload", files=part, data={"user": "alice"})).json()
+        file = {"type": "image", "transfer_method": "local_file", "upload_file_id": got["id"]}
+        assert text(await streamed(client, asking("look", files=[file]))) == "look: ['a.png']"
+        assert text(await streamed(client, asking("look"))) == "You said: look. (turn 1)"
 
     run(scenario)

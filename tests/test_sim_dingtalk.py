@@ -1237,3 +1237,33 @@ def test_every_switch_is_tried_in_its_other_position() -> None:
     text = Path(__file__).read_text(encoding="utf-8")
     for switch in fields(Switches):
         assert re.search(rf"\b{switch.name} ?= ?", text), switch.name
+
+
+def test_people_send_files_of_their_own_and_quote_what_is_shown() -> None:
+    """Shapes of dingtalk-protocol §3; each file has a download code of its own."""
+
+    async def scenario(bot: Bot) -> None:
+        sim, chat = bot.sim, bot.sim.single(APP, ann(bot))
+        picture = ("a.png", b"\x89PNG\r\n and pixels")
+        sent = await sim.say(APP, chat, ann(bot), "look", kind="richText", file=picture)
+        text, shown = sent.body["content"]["richText"]
+        assert (text, shown["type"]) == ({"text": "look"}, "picture")
+        asked = await sim.say(APP, chat, ann(bot), "and?", quotes=sent)
+        assert asked.body["text"]["isReplyMsg"] is True
+        replied = asked.body["text"]["repliedMsg"]
+        assert (replied["msgType"], replied["msgId"]) == ("richText", sent.id)
+        assert replied["content"]["richText"][1]["downloadCode"] != shown["downloadCode"]
+        file = await sim.say(APP, chat, ann(bot), "", kind="file", file=("x.pdf", b"%PDF-1.7"))
+        assert file.body["content"]["fileName"] == "x.pdf"
+        for code in (shown["downloadCode"], file.body["content"]["downloadCode"]):
+            body = {"robotCode": APP, "downloadCode": code}
+            got = await bot.post("/v1.0/robot/messageFiles/download", body)
+            assert (await bot.http.get(got.json()["downloadUrl"])).content in {
+                picture[1],
+                b"%PDF-1.7",
+            }
+        group = sim.group("g", [ann(bot)])
+        with pytest.raises(ValueError, match="not in this chat"):
+            await sim.say(APP, group, ann(bot), "this?", quotes=sent)
+
+    run(scenario)

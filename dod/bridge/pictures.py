@@ -35,6 +35,7 @@ _LINK = re.compile(
     r"\(\s{0,9}<?(?P<address>[^)\s>]{1,3000})>?(?:\s+[^)\n]{0,300})?\)",
     re.DOTALL,
 )
+_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}(?=\.)")
 _HALF = re.compile(r"!?\[[^\]\n]{0,300}(?:\](?:\([^)\n]{0,3000})?)?\Z|!\Z")
 
 
@@ -188,4 +189,7 @@ def _kind(head: bytes, one: _One) -> MediaKind:
 
 def _name_of(address: str, name: str) -> str:
     last = unquote(address.partition("?")[0]).rpartition("/")[2]
+    if _ID.match(last):  # an agent's file is called by its id: nothing that one could read
+        ext = filetypes.extension(last)
+        last = f"{'picture' if ext in _SHOWN else 'file'}.{ext}"
     return filetypes.safe_name(name or last) or "picture"

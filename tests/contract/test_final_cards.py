@@ -21,16 +21,34 @@ NEXT = f"\n\n{say('suggestions', 'en')}\n\n1. What is next?\n2. Tell me more\n3.
 GREETED = "Hello, I am a test assistant.\n\n---\n\n"
 
 
+IMAGE = "I see 1 image(s): image/png 6321 bytes sha256=8c12b7425ca2. You said: look."
+DESCRIBED = "I see 1 image(s): image/png 6321 bytes sha256=8c12b7425ca2. You said: Describe.."
+TOLD = (
+    "I will use a tool. The tool said: image has been created and sent to user already, "
+    "you do not need to create it, just tell the user to check it now."
+)
+PICTURE = b"\x89PNG\r\n\x1a\n and pixels"
+
+
 class Recorded(Replay):
-    """Answers by path: the recording of a stream, of the parameters, of suggested questions."""
+    """Answers by path: a stream, the parameters, suggested questions as recorded; and a picture."""
 
     def __init__(self, stream: bytes, version: str, *, talkative: bool) -> None:
         super().__init__()
         self._stream, self._version, self._talkative = stream, version, talkative
+        self.fetched: list[str] = []
+
+    def local(self, stream: bytes) -> None:
+        """Say ``stream``, with the address of the Dify that was recorded replaced by this one."""
+        there = self.url.removesuffix("/v1").encode()
+        self._stream = _plain(stream).replace(b"http://127.0.0.1:15001", there)
 
     async def _answered(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         line = (await reader.readuntil(b"\r\n\r\n")).decode()
-        if line.startswith("GET"):
+        if line.startswith("GET /files/"):
+            self.fetched.append(line.split()[1])
+            data = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(PICTURE) + PICTURE
+        elif line.startswith("GET"):
             name = "suggested" if "/suggested?" in line else "parameters_chat"
             data = recorded("dify-0.15", name)[1] if self._talkative else b"HTTP/1.1 500 X\r\n\r\n"
         else:
@@ -43,21 +61,47 @@ class Recorded(Replay):
         return False
 
 
+def _plain(answer: bytes) -> bytes:
+    """The same answer without a length, for a body that becomes another one."""
+    head, _, body = answer.partition(b"\r\n\r\n")
+    if b"chunked" in head.lower():
+        parts, rest = [], body
+        while (size := int(rest.partition(b"\r\n")[0] or b"0", 16)) > 0:
+            rest = rest.partition(b"\r\n")[2]
+            parts.append(rest[:size])
+            rest = rest[size + 2 :]
+        body = b"".join(parts)
+    lines = [it for it in head.split(b"\r\n") if not it.lower().startswith(_LENGTHS)]
+    return b"\r\n".join(lines) + b"\r\nConnection: close\r\n\r\n" + body
+
+
+_LENGTHS = (b"transfer-encoding:", b"content-length:", b"connection:")
+
+
 def left(
     version: str, name: str, app_type: Any = "chatbot", *, talkative: bool = False, **keys: Any
 ) -> tuple[list[tuple[str, str]], Recorded]:
     """The frames of the card, and Dify."""
+    scene, dify = played(version, name, app_type, talkative=talkative, **keys)
+    return scene.card(1).frames, dify
+
+
+def played(
+    version: str, name: str, app_type: Any = "chatbot", *, talkative: bool = False, **keys: Any
+) -> tuple[Scene, Recorded]:
+    """The scene after the answer, and Dify."""
     spec: BotSpec = replace(SPEC, dify_app_type=app_type, **keys)
 
-    async def run() -> tuple[list[tuple[str, str]], Recorded]:
+    async def run() -> tuple[Scene, Recorded]:
         stream = recorded(version, name)[1]
         async with Recorded(stream, version, talkative=talkative) as dify:
+            dify.local(stream)
             app = DifyApp(url=dify.url, key="app-x", app_type=app_type, pauses=(), linger=0.05)
             scene = Scene(spec=spec)
             scene.bot._serving.app = app
             async with scene.running():
                 await scene.say(message(1, text="hello"))
-            return scene.card(1).frames, dify
+            return scene, dify
 
     return asyncio.run(run())
 
@@ -87,7 +131,10 @@ def left(
             f"> {say('thought', 'en', count=47)}\n\nThe answer is 42.",
         ),
         ("chat_moderated_output_stream", Show(), EMOJI),
-        ("agent_stream_image", Show(), None),
+        ("agent_stream_image", Show(), ANSWER),
+        ("chat_stream_image", Show(), IMAGE),
+        ("chatflow_stream_image", Show(), IMAGE),
+        ("chatflow_stream_document", Show(), "You said: read."),
         ("chatflow_stream", Show(), None),
     ],
 )
@@ -113,3 +160,26 @@ def test_a_recorded_pause_is_said() -> None:
     blank = "\uff3f" * 4
     text = f"Please confirm: hello<br>\n{blank}\n\n{say('paused', 'en')}"
     assert frames[-1] == ("finish", text)
+
+
+@pytest.mark.parametrize("version", ["dify-0.15", "dify-1.13"])
+def test_a_recorded_picture_of_a_completion_app(version: str) -> None:
+    frames, _ = left(version, "completion_stream_image", "completion")
+    assert frames[-1] == ("finish", IMAGE)
+
+
+@pytest.mark.parametrize(("version", "between"), [("dify-0.15", "\n\n"), ("dify-1.13", "<br>\n")])
+def test_a_recorded_workflow_gives_its_picture(version: str, between: str) -> None:
+    """0.15 names it in the outputs with an address, 1.13 in the text, too, with a path."""
+    scene, dify = played(version, "workflow_files_stream", "workflow")
+    (picture,) = scene.channel.uploads
+    assert scene.card(1).frames[-1] == ("finish", f"{DESCRIBED}{between}![picture.png](@0)")
+    assert PICTURE in picture
+    assert len(dify.fetched) == 1
+    assert "sign=" in dify.fetched[0]
+
+
+def test_a_recorded_agents_picture_comes_below_its_text() -> None:
+    scene, dify = played("dify-0.15", "agent_stream_file")
+    assert scene.card(1).frames[-1] == ("finish", f"{TOLD}\n\n![picture.png](@0)")
+    assert len(dify.fetched) == 1

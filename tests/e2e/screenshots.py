@@ -18,6 +18,7 @@ IDLE = (
     "![...world.items.values()].some(active)"
     " && !document.querySelector('.window:not([hidden]) .card:not([data-whole=true])')"
 )
+LOADED = "[...document.querySelectorAll('.md img')].every((it) => it.complete)"
 DESKTOP = (1440, 900)
 PHONE = (390, 780)
 
@@ -42,16 +43,38 @@ class Album:
         print(f"{file.name} {len(shot) // 1000} kB")
         assert len(shot) < MOST, file
 
+    async def answers(self) -> None:
+        """A picture sent, a chart, a table with its sources, and code: one in each window."""
+        await self.tab.value("showPanel(false)")
+        await self.tab.until("room() === 3")
+        await self.tab.value("windows[0].show('lilei', windows[0].chat)")
+        single = "chatsOf(world.people[{0}].id).find((it) => it.kind === 'single').id"
+        for number in (1, 2):
+            chat = single.format(number)
+            await self.tab.value(f"windows[{number}].show(world.people[{number}].id, {chat})")
+        for number, hint in ((0, 4), (1, 1), (2, 2)):
+            await self.tab.value(f"windows[{number}].ask(HINTS[{hint}][tongue])")
+        await self.tab.until(f"{IDLE} && world.counts.asked === 3")
+        await self.tab.until(LOADED)
+        like = "windows[1].log.querySelector('[data-press=like]')"
+        await self.tab.value(f"{like}.click()")
+        await self.tab.until(f"{like}.getAttribute('aria-pressed') === 'true'")
+        await self.tab.value("for (const one of windows) one.toEnd()")
+        await self.take("answers")
+        await self.tab.value("location.reload()")
+        await self.tab.until("document.readyState === 'complete' && entries.size > 0")
+        await self.tab.until(READY)
+
     async def busy(self) -> None:
         """Three people at once, caught while their cards are being typed on."""
         await self.tab.value("showPanel(false)")
         await self.tab.until("room() === 3")
         for number, hint in ((0, 2), (1, 1), (2, 3)):
             await self.tab.value(f"windows[{number}].ask(HINTS[{hint}][tongue])")
-        await self.tab.until(f"{IDLE} && world.counts.asked === 3")
+        await self.tab.until(f"{IDLE} && world.counts.asked === 6")
         await self.tab.value("SCENES.together()")
         rows = "[...windows[0].log.querySelectorAll('.card')].pop().querySelectorAll('td').length"
-        await self.tab.until(f"world.counts.asked === 6 && {rows} >= 5")
+        await self.tab.until(f"world.counts.asked === 9 && {rows} >= 5")
         await self.take("chats")
         await self.tab.until(IDLE)
         await self.tab.value("showPanel(true)")
@@ -64,7 +87,7 @@ class Album:
         place = self.words("第 2 位", "number 2")
         await self.tab.until(f"windows[1].log.innerText.includes('{place}')")
         await self.tab.click("[data-mishap=throttle]")
-        await self.tab.value("windows[0].ask(HINTS[3][tongue])")
+        await self.tab.value("windows[0].ask(HINTS[2][tongue])")
         count = "byId('told').querySelector('[data-count=refused] dd')"
         await self.tab.until(f"Number({count}?.textContent) >= 3")
         await self.take("trouble")
@@ -93,6 +116,15 @@ class Album:
         )
         await self.take("phone-chat")
         await self.tab.until(IDLE)
+        await self.tab.value("windows[0].toEnd()")
+        await self.take("phone-sources")
+        for name, hint in (("picture", 4), ("code", 2)):
+            asked = await self.tab.value("world.counts.asked")
+            await self.tab.value(f"windows[0].ask(HINTS[{hint}][tongue])")
+            await self.tab.until(f"world.counts.asked > {asked} && {IDLE}")
+            await self.tab.until(LOADED)
+            await self.tab.value("windows[0].toEnd()")
+            await self.take(f"phone-{name}")
         await self.tab.value("go('panel'), byId('panel').scrollTop = 0")
         await self.take("phone-lab")
 
@@ -105,6 +137,7 @@ def photograph(folder: Path, language: str, home: Path) -> None:
         locale = album.words("zh-CN", "en-GB")
         await tab.open(address, *DESKTOP, locale)
         await tab.until(READY)
+        await album.answers()
         await album.busy()
         await album.trouble()
         await album.verdict()

@@ -21,6 +21,7 @@ import pytest
 
 from dod.messages import CardStyle
 from dod.sim.background import Background
+from dod.sim.demo.apps import OPENING
 from dod.sim.demo.chats import DemoChats
 from dod.sim.demo.command import demo as start
 from dod.sim.demo.folder import DemoBot, Folder, child_environ
@@ -148,8 +149,12 @@ def test_people_ask_in_both_chats_and_term_drains(tmp_path: Path) -> None:
         assert demo.say(group, "tom", "@制度问答 写一段代码") == ["制度问答 Handbook"]
         for chat, question in ((mine, "你好"), (group, "写一段代码")):
             card = demo.finished(chat)
-            assert card["text"] == text_of(question)
+            assert text_of(question) in card["text"]
             assert 1 < card["calls"] < 12
+        assert demo.finished(group)["text"] == text_of("写一段代码")
+        front, _, rest = demo.finished(mine)["text"].partition(text_of("你好"))
+        assert front == f"{OPENING}\n\n---\n\n"
+        assert "1. 年假怎么算？" in rest
         assert [one["text"] for one in demo.items(group, "said")] == [
             "没有人被叫到",
             "@制度问答 写一段代码",

@@ -50,7 +50,9 @@ def test_a_person_asks_and_reads_tables_and_code(tmp_path: Path) -> None:
         link = f"{card}.querySelector('blockquote a')"
         assert await tab.value(f"{link}.href") == "https://example.com/handbook"
         # A screen reader hears the whole answer once.
-        assert "助手 Assistant 回答：年假一览" in await tab.value("byId('announcer').textContent")
+        heard = await tab.value("byId('announcer').textContent")
+        assert heard.startswith("助手 Assistant 回答：")
+        assert "年假一览" in heard
         assert await tab.value("windows[0].log.getAttribute('aria-live')") == "off"
         await ask(tab, "写一段代码", 2)
         code = "[...windows[0].log.querySelectorAll('pre code')].pop()"
@@ -125,7 +127,7 @@ def test_a_button_makes_trouble_and_says_what_came_of_it(tmp_path: Path) -> None
         await tab.click("[data-mishap=fails]")  # asks by itself: nobody was talking
         await tab.until(f"{cards(0, '[data-state=failed][data-whole=true]')}.length === 1")
         text = await tab.value("windows[0].log.querySelector('.card .text').innerText")
-        assert text.startswith("Annual leave")
+        assert "Annual leave" in text
         assert "The answer is incomplete" in text
         await tab.until("byId('told').innerText.includes('over')")
         assert await tab.value("!!byId('told').querySelector('[data-count=calls]:not(.none)')")
@@ -236,14 +238,14 @@ def test_the_panel_tells_what_became_of_a_save(tmp_path: Path) -> None:
         assert "name: 助手 Assistant" in shown
         assert "demo-secret" not in shown
         file.write_text(fine.replace("workflow\n", "work flow\n"), "utf-8")
-        await tab.until("byId('problems').innerText.includes('bots.yaml:29:20')")
+        await tab.until("byId('problems').innerText.includes('bots.yaml:36:20')")
         assert "Only a part" in await tab.value("byId('verdict').innerText")
         assert "workflow" in await tab.value("document.querySelector('.problem .fix').innerText")
         # The source line, and the caret below the very character that it means.
         source = "document.querySelector('.problem .source')"
         await tab.until(f"!!{source}")
         first, second = (await tab.value(f"{source}.textContent")).split("\n")
-        assert first == "29 │     dify_app_type: work flow"
+        assert first == "36 │     dify_app_type: work flow"
         assert second == "   │     dify_app_type: ^"
         left = await tab.value(f"{source}.querySelector('.caret').getBoundingClientRect().left")
         start = (

@@ -3,8 +3,8 @@
 import random
 from dataclasses import dataclass, field
 
+from dod.sim.dify.kinds import Kind, Version
 from dod.sim.dify.simulator import SimDify
-from dod.sim.dify.wire import Kind, Version
 from dod.sim.dingtalk.simulator import SimDingTalk
 from dod.sim.dingtalk.world import SimChat, SimPerson
 from tests.e2e.rig import TEMPLATE

@@ -5,14 +5,15 @@ raises ``version``, so a reader asks for what is newer than it has. Thread: the 
 """
 
 import asyncio
-import json
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 from dod.sim.demo.folder import DemoBot
+from dod.sim.demo.shown import Sent, person_id, private, read, received
 from dod.sim.demo.trouble import FREE
+from dod.sim.dingtalk.quotes import Quotable
 from dod.sim.dingtalk.simulator import SimDingTalk
 from dod.sim.dingtalk.world import (
     SimApp,
@@ -21,6 +22,7 @@ from dod.sim.dingtalk.world import (
     SimEvent,
     SimMessage,
     SimPerson,
+    SimPress,
     SimReply,
 )
 
@@ -28,17 +30,22 @@ Json = dict[str, Any]
 
 PEOPLE = (("李雷 Li Lei", "lilei"), ("韩梅梅 Han Meimei", "hanmeimei"), ("Tom", "tom"))
 GROUP = "产品群 Product team"
-_PICTURE = "sampleImageMsg"
 # Said to the bot itself: what it says back is no answer of Dify, and must not look cheap.
 _COMMANDS = {"/new", "/stop", "/help", "/id", "新对话", "停止", "帮助"}
 
 
 @dataclass(eq=False)
 class Said:
-    """What a person wrote, the @ included; ``messages``: what it became, one for each bot."""
+    """What a person wrote, the @ included; ``messages``: what it became, one for each bot.
+
+    ``voice``: spoken, and put into words by DingTalk. ``quote``: number of the item it answers.
+    """
 
     person: SimPerson
     text: str
+    file: Sent | None = None
+    voice: bool = False
+    quote: int = 0
     messages: list[SimMessage] = field(default_factory=list)
     sent: bool = False
 
@@ -54,15 +61,24 @@ class Item:
     subject: Said | SimCard | SimReply
 
 
-def _read(reply: SimReply) -> str:
-    """What a person reads of it; of a picture its mediaId, which the page can show."""
-    if reply.kind != _PICTURE:
-        return reply.text
-    return f"![]({json.loads(reply.body['msgParam'])['photoURL']})"
+def _form(text: str, file: Sent | None, *, voice: bool) -> tuple[str, str]:
+    """DingTalk's msgtype, and the name of what it brings."""
+    if voice:
+        return "audio", "voice.amr"
+    if file is None:
+        return "text", ""
+    if not file.picture:
+        return "file", file.name
+    return ("richText" if text.strip() else "picture"), file.name
 
 
-def person_id(person: SimPerson) -> str:
-    return person.staff_id or person.sender_id
+def _buttons(card: SimCard) -> list[str]:
+    """Those of docs/card-template.md, in the states that it puts them into."""
+    if card.template.public or not card.calls_back:
+        return []
+    if card.state in {"processing", "typing"}:
+        return ["stop"] if card.params.get("stopped") != "true" else []
+    return ["like", "dislike"] if card.state == "finished" else []
 
 
 class DemoChats:
@@ -114,20 +130,84 @@ class DemoChats:
             self._wake()
             self._extra.update({name: (self.version, value) for name, value in changed.items()})
 
-    async def say(self, chat_id: str, person: str, text: str) -> list[str]:
-        """Say it; returns the names of the bots it went to. Raises LookupError."""
+    async def say(
+        self,
+        chat_id: str,
+        person: str,
+        text: str,
+        *,
+        file: Sent | None = None,
+        voice: bool = False,
+        quote: int = 0,
+    ) -> list[str]:
+        """Say it; returns the names of the bots it went to.
+
+        Raises LookupError, and ValueError for what DingTalk gives to no bot: voices and files in
+        groups.
+        """
         chat = self._sim.world.chats[chat_id]
-        speaker = next((one for one in chat.people if person_id(one) == person), None)
-        if speaker is None:
-            raise LookupError("nobody of this name is in this chat")
+        speaker = self._speaker(chat, person)
+        quoted = self._quoted(chat, quote) if quote else None
+        if chat.kind == "group" and (voice or (file is not None and not file.picture)):
+            raise ValueError("no voice and no file in a group")
         apps, rest = self._addressed(chat, text)
-        said = Said(speaker, text)
+        said = Said(speaker, text, file, voice, quote)
         item = self._add(chat, said)
+        kind, name = _form(rest, file, voice=voice)
+        brings = (name, file.content if file else b"#!AMR\n") if name else None
         for app in apps:
-            said.messages.append(await self._sim.say(app.client_id, chat, speaker, rest))
+            own = quoted(app) if quoted else None
+            message = await self._sim.say(
+                app.client_id, chat, speaker, rest, kind=kind, file=brings, quotes=own
+            )
+            said.messages.append(message)
         said.sent = True
         self._renew(item)
         return [app.name for app in apps]
+
+    async def press(self, number: int, person: str, action: str) -> None:
+        """Press a button of a card. Raises LookupError for one that is not there."""
+        item = self._numbered(number)
+        card = item.subject
+        if not isinstance(card, SimCard) or action not in _buttons(card):
+            raise LookupError("no such button")
+        presser = self._speaker(item.chat, person)
+        await self._sim.press(card, presser, "1", {"action": action})
+
+    def file(self, number: int) -> Sent:
+        """The file that was sent with an item, by a person or a bot. Raises LookupError."""
+        subject = self._numbered(number).subject
+        if isinstance(subject, Said) and subject.file is not None:
+            return subject.file
+        if isinstance(subject, SimReply) and (found := received(subject, self._sim.media)):
+            return found
+        raise LookupError("no file")
+
+    def media(self, media_id: str) -> bytes:
+        """What a bot uploaded. Raises LookupError."""
+        return self._sim.media[media_id]
+
+    def _numbered(self, number: int) -> Item:
+        if not 1 <= number <= len(self.items):
+            raise LookupError("no such item")
+        return self.items[number - 1]
+
+    def _speaker(self, chat: SimChat, person: str) -> SimPerson:
+        speaker = next((one for one in chat.people if person_id(one) == person), None)
+        if speaker is None:
+            raise LookupError("nobody of this name is in this chat")
+        return speaker
+
+    def _quoted(self, chat: SimChat, number: int) -> Callable[[SimApp], Quotable | None]:
+        """What a bot is given of it; nothing of what was said to nobody."""
+        item = self._numbered(number)
+        if item.chat is not chat:
+            raise LookupError("that is in another chat")
+        subject = item.subject
+        if isinstance(subject, Said):
+            messages = subject.messages
+            return lambda app: next((it for it in messages if it.app is app), None)
+        return lambda _: subject
 
     def _addressed(self, chat: SimChat, text: str) -> tuple[list[SimApp], str]:
         """Who is meant, and the text without the @, which DingTalk cuts out."""
@@ -205,13 +285,16 @@ class DemoChats:
     def _item(self, item: Item) -> Json:
         common: Json = {"n": item.number, "chat": item.chat.id, "at": int(item.at * 1000)}
         match item.subject:
-            case Said(person, text, messages, sent):
-                pushed = not sent or all(message.pushes for message in messages)
+            case Said() as said:
+                pushed = not said.sent or all(message.pushes for message in said.messages)
                 return common | {
                     "kind": "said",
-                    "person": person_id(person),
-                    "nick": person.nick,
-                    "text": text,
+                    "person": person_id(said.person),
+                    "nick": said.person.nick,
+                    "text": said.text,
+                    "voice": said.voice,
+                    "quote": said.quote,
+                    "file": said.file.told() if said.file else None,
                     "delivered": pushed,
                 }
             case SimCard() as card:
@@ -223,13 +306,18 @@ class DemoChats:
                     "state": card.state,
                     "calls": len(card.frames),
                     "seconds": round(until - card.created_at, 1),
+                    "buttons": _buttons(card),
+                    "private": private(card),
                 }
             case SimReply() as reply:
+                text, markdown = read(reply)
+                file = received(reply, self._sim.media)
                 return common | {
                     "kind": "reply",
                     "bot": reply.app.client_id,
-                    "text": _read(reply),
-                    "markdown": "arkdown" in reply.kind or reply.kind == _PICTURE,
+                    "text": text,
+                    "markdown": markdown,
+                    "file": file.told() if file else None,
                     "calls": int(reply.medium == "robot"),
                 }
 
@@ -237,6 +325,8 @@ class DemoChats:
 
     def _on_event(self, event: SimEvent) -> None:
         subject = event.subject
+        if isinstance(subject, SimPress):
+            subject = subject.card
         if isinstance(subject, SimCard):
             for chat_id in subject.carriers:
                 known = self._by_subject.get((id(subject), chat_id))

@@ -19,13 +19,15 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
+from dod.sim.demo.apps import furnish
 from dod.sim.demo.chats import DemoChats
 from dod.sim.demo.child import Child
 from dod.sim.demo.folder import DemoBot, Folder, child_environ
 from dod.sim.demo.page import PORTS, DemoPage
 from dod.sim.demo.trouble import Trouble
+from dod.sim.dify.kinds import Kind
 from dod.sim.dify.simulator import SimDify
-from dod.sim.dify.wire import Kind
+from dod.sim.dingtalk.faults import Switches
 from dod.sim.dingtalk.simulator import SimDingTalk
 
 LOOK = 0.2  # seconds between looks at bots.yaml: sooner than dod itself takes a saved file
@@ -38,7 +40,7 @@ HASTE = 2.0  # seconds for an end at once
 _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104
 
 _KINDS: dict[str, Kind] = {
-    "chatbot": "chat",
+    "chatbot": "agent",  # an agent shows the most: tools, files, sources
     "completion": "completion",
     "workflow": "workflow",
 }
@@ -69,7 +71,8 @@ class _Demo:
         self._listen = (host, port)
         self._dify_url = dify_url
         self._key = key
-        self._dingtalk = SimDingTalk()
+        # So that the .md of a very long answer is seen: whether DingTalk takes one, nobody knows.
+        self._dingtalk = SimDingTalk(switches=Switches(any_file=True))
         self._dify = SimDify()
         self._dify_keys: set[str] = set()
         self._environ: dict[str, str] = {}
@@ -103,7 +106,7 @@ class _Demo:
                 crash=self._crash,
             )
             stack.callback(trouble.close)
-            page = DemoPage(chats, trouble, self._dingtalk.media)
+            page = DemoPage(chats, trouble)
             stack.push_async_callback(page.close)
             address = await self._open(page)
             web_port = _free_port()
@@ -179,7 +182,9 @@ class _Demo:
             if bot.api_key not in self._dify_keys:
                 self._dify_keys.add(bot.api_key)
                 kind = _KINDS[bot.app_type]
-                trouble.include(self._dify.add_app(bot.api_key, kind, script=trouble.script))
+                app = self._dify.add_app(bot.api_key, kind, script=trouble.script)
+                furnish(app, trouble.look)
+                trouble.include(app)
         chats.apply(bots)
 
     def _look(self) -> tuple[list[DemoBot], str | None, dict[str, Any]]:

@@ -36,10 +36,17 @@ bots:
     # DifyAiCardBotHandler：在 AI 卡片上边写边显示；DifyMarkdownBotHandler：写完发一条消息。
     # DifyAiCardBotHandler types on an AI card; DifyMarkdownBotHandler sends one message.
     handler: DifyAiCardBotHandler
-    # 自己的卡片模板：失败时卡片标红，每个回答少一次调用。不写就用钉钉的公共卡片，如下一个机器人。
-    # A card template of one's own: it shows failures in red and saves a call per answer. Without
-    # it DingTalk's public card is used, as by the next bot.
+    # 自己的卡片模板：失败时卡片标红，每个回答少一次调用，还有停止、👍、👎 三个按钮（见
+    # docs/card-template.zh-CN.md）。不写就用钉钉的公共卡片，如下一个机器人。
+    # A card template of one's own: it shows failures in red, saves a call per answer and has the
+    # buttons stop, 👍 and 👎 (see docs/card-template.md). Without it DingTalk's public card is
+    # used, as by the next bot.
     dingtalk_ai_card_template_id: demo-card.schema
+    # 卡片故意做小，好让“写一篇长文”很快用完两张卡片，其余成为 .md 文件（默认 9000 字节、4 张）。
+    # Small cards, so that a long answer soon fills two of them and the rest becomes a .md file
+    # (by default 9000 bytes and 4 cards).
+    card_max_bytes: 2400
+    answer_file_after_cards: 2
 
   - name: 制度问答 Handbook
     dingtalk_app_client_id: ding-demo-handbook

@@ -6,12 +6,14 @@ its own affair. What comes of it is counted by the simulators, not by dod. Threa
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from dod.sim.dify.app import SimApp
+from dod.sim.dify.files import SimFile
 from dod.sim.dify.samples import demo as demo_script
+from dod.sim.dify.samples import look as look_script
 from dod.sim.dify.scripts import Answer, Fault
 from dod.sim.dify.simulator import SimDify
 from dod.sim.dingtalk.faults import Api
@@ -91,7 +93,13 @@ class Trouble:
 
     def script(self, query: str, turn: int, user: str, inputs: Mapping[str, Any]) -> Answer:
         """The demo's answers, spoilt as long as Dify is in trouble."""
-        answer = demo_script(query, turn, user, inputs)
+        return self._spoilt(demo_script(query, turn, user, inputs))
+
+    def look(self, query: str, files: Sequence[SimFile]) -> Answer:
+        """Likewise, for what comes with pictures or files."""
+        return self._spoilt(look_script(query, files))
+
+    def _spoilt(self, answer: Answer) -> Answer:
         if self._is("slow"):
             return replace(answer, first_delay=5.0, interval=answer.interval * 4)
         if self._is("fails"):

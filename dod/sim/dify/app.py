@@ -7,8 +7,9 @@ from typing import Any
 
 from dod.sim.dify import checks
 from dod.sim.dify.files import Takes
-from dod.sim.dify.scripts import Fault, Script, echo
-from dod.sim.dify.wire import Kind, Version
+from dod.sim.dify.kinds import Kind, Version
+from dod.sim.dify.run import Asked
+from dod.sim.dify.scripts import Answer, Fault, Look, Script, echo
 
 _MODES = {"agent": "agent-chat", "chatflow": "advanced-chat"}
 
@@ -20,7 +21,8 @@ class SimApp:
     ``answer``: its script. ``fault``: how every request fails. ``required``: inputs that it wants;
     ``max_concurrent``: requests at once, 0 = any number. ``enabled``: its API is on. ``published``:
     as a workflow. ``takes``: its files. ``ping_every``: seconds, 0 = never. ``split``: bytes per
-    write, 0 = one event.
+    write, 0 = one event. ``looks``: its script for requests with files, None = the same as without.
+    ``opening`` and ``openers``: its opening statement. ``suggests``: questions after each answer.
     """
 
     key: str
@@ -35,6 +37,10 @@ class SimApp:
     ping_every: float = 10.0
     split: int = 0
     takes: Takes = field(default_factory=Takes)
+    looks: Look | None = None
+    opening: str = ""
+    openers: tuple[str, ...] = ()
+    suggests: bool = False
     id: str = field(default_factory=lambda: str(uuid.uuid4()))
     _next: deque[Fault | None] = field(default_factory=deque)
 
@@ -89,6 +95,12 @@ class SimApp:
                 raise checks.refuse(400, "invalid_param", said)
         return True
 
+    def say(self, asked: Asked, turn: int) -> Answer:
+        """What it answers."""
+        if self.looks is not None and asked.files:
+            return self.looks(asked.query, asked.files)
+        return self.answer(asked.query, turn, asked.user, asked.inputs)
+
     def info(self) -> dict[str, Any]:
         """The answer to GET /info."""
         about: dict[str, Any] = {"name": "Simulated", "description": "", "tags": []}
@@ -106,9 +118,9 @@ class SimApp:
             for name in self.required
         ]
         return {
-            "opening_statement": "",
-            "suggested_questions": [],
-            "suggested_questions_after_answer": off,
+            "opening_statement": self.opening,
+            "suggested_questions": list(self.openers),
+            "suggested_questions_after_answer": {"enabled": self.suggests},
             "speech_to_text": {"enabled": self.takes.said is not None},
             "text_to_speech": {"enabled": False, "language": "", "voice": ""},
             "retriever_resource": {"enabled": True},

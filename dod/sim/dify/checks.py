@@ -7,7 +7,7 @@ from typing import Any
 
 from aiohttp import web
 
-from dod.sim.dify.wire import Kind, Version
+from dod.sim.dify.kinds import Kind, Version
 
 _PAGE = """<!doctype html>
 <html lang=en>

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from aiohttp import BodyPartReader, web
 
 from dod.sim.dify import checks
-from dod.sim.dify.wire import Version
+from dod.sim.dify.kinds import Version
 
 FileKind = Literal["image", "document", "audio", "video", "custom"]
 _BAD = set('/\\:*?"<>|')

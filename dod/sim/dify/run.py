@@ -10,7 +10,7 @@ from typing import Any, Literal
 from aiohttp import web
 
 from dod.sim.dify.files import SimFile
-from dod.sim.dify.scripts import Answer, Fault
+from dod.sim.dify.scripts import Answer, Fault, Step
 from dod.sim.dify.wire import PING, Wire
 
 Outcome = Literal["", "complete", "stopped", "failed", "refused", "broken", "hung up"]
@@ -87,6 +87,10 @@ class Run:
         strikes = min(fault.after, len(lines)) if fault else -1
         if opening := self._wire.opening():
             await self._write(opening)
+        for number, step in enumerate(answer.steps, 1):
+            await self._work(step, number, answer.step_seconds)
+        if begun := self._wire.writing():
+            await self._write(begun)
         due = self._loop.time() + answer.first_delay
         for number, line in enumerate(lines):
             if number == strikes and fault:
@@ -108,6 +112,14 @@ class Run:
         ending = self._wire.ending(text, outputs=answer.outputs, stopped=self.stopped)
         await self._write(ending)
         self.asked.end("stopped" if self.stopped else "complete")
+
+    async def _work(self, step: Step, number: int, seconds: float) -> None:
+        """One step before the text; a stop ends them all."""
+        if self.stopped or not (begun := self._wire.step(step, number)):
+            return
+        await self._write(begun)
+        await self.pause(self._loop.time() + seconds)
+        await self._write(self._wire.step(step, number, done=True))
 
     async def silence(self, seconds: float, response: web.StreamResponse) -> None:
         """One ping, then nothing until ``seconds`` are over: a start that failed in the worker."""

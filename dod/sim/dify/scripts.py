@@ -1,8 +1,10 @@
 """What the simulated Dify says, and how it fails: answers, faults, and the echo."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
+
+from dod.sim.dify.files import SimFile
 
 PIECE = 4  # characters per token, where a script names none
 
@@ -30,12 +32,27 @@ class Fault:
 
 
 @dataclass(frozen=True, slots=True)
+class Step:
+    """What an app does before it writes: an agent's tool, or a node of a workflow.
+
+    ``name`` identifies a tool, ``zh`` and ``en`` label it; ``title``: of a node, else its name.
+    """
+
+    name: str
+    zh: str = ""
+    en: str = ""
+    title: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """One answer. Seconds: ``first_delay`` before the first token, ``interval`` between tokens.
 
     ``tokens``: the pieces to stream, else ``text`` in pieces of four characters. ``thinking`` goes
     before, wrapped as the version does. ``files``: (name, content) that belong to it; ``{0}`` in
     the text becomes the first one's address. ``outputs``: of a workflow, else its text as ``text``.
+    ``steps``: each takes ``step_seconds``. ``sources``: documents that it cites. ``next``: what
+    may be asked next, where the app suggests that.
     """
 
     text: str = ""
@@ -46,6 +63,10 @@ class Answer:
     outputs: Mapping[str, Any] | None = None
     fail: Fault | None = None
     files: tuple[tuple[str, bytes], ...] = ()
+    steps: tuple[Step, ...] = ()
+    step_seconds: float = 0.0
+    sources: tuple[str, ...] = ()
+    next: tuple[str, ...] = ()
 
     def naming(self, *links: str) -> "Answer":
         """With ``{0}`` … replaced by the addresses of its files."""
@@ -63,6 +84,8 @@ class Answer:
 
 # query, number of the turn (0: no conversation), user, inputs
 Script = Callable[[str, int, str, Mapping[str, Any]], Answer]
+# the same for a request with files, in the order in which they came
+Look = Callable[[str, Sequence[SimFile]], Answer]
 
 
 def echo(*, tokens: int = 0, interval: float = 0.0, first_delay: float = 0.0) -> Script:

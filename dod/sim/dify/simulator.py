@@ -15,10 +15,12 @@ from aiohttp import web
 from dod.sim.dify import checks
 from dod.sim.dify.app import SimApp
 from dod.sim.dify.files import Files
+from dod.sim.dify.kinds import Kind, Version
 from dod.sim.dify.ratings import Ratings
 from dod.sim.dify.run import Asked, Run, reset
 from dod.sim.dify.scripts import Answer, Fault, Script, echo
-from dod.sim.dify.wire import Kind, Version, Wire, think
+from dod.sim.dify.suggested import Suggested
+from dod.sim.dify.wire import Wire, think
 
 __all__ = ["Answer", "Asked", "Fault", "Script", "SimApp", "SimDify", "Stopped", "echo"]
 
@@ -63,6 +65,7 @@ class SimDify:
         self.connections = 0
         self.files = Files()
         self.ratings = Ratings()
+        self._suggested = Suggested()
         self._apps: dict[str, SimApp] = {}
         self._conversations: dict[str, _Conversation] = {}
         self._runs: dict[str, tuple[SimApp, Run]] = {}
@@ -151,12 +154,13 @@ class SimDify:
         prefix, _, task_id = stop_of.rpartition("/")
         stop = last == "stop" and prefix in _STOPS
         about = path in {"/v1/parameters", "/v1/info", "/v1/meta"}
+        suggests = last == "suggested" and prefix == "/v1/messages"
         takes = path in _FILES
         rates = last == "feedbacks" and prefix == "/v1/messages"
-        if not (stop or about or takes or rates or path in _ENDPOINTS):
+        if not (stop or about or suggests or takes or rates or path in _ENDPOINTS):
             said = "The requested URL was not found on the server. If you entered the URL manually "
             raise checks.page(404, "Not Found", said + "please check your spelling and try again.")
-        if request.method != ("GET" if about else "POST"):
+        if request.method != ("GET" if about or suggests else "POST"):
             said = "The method is not allowed for the requested URL."
             raise checks.refuse(405, "method_not_allowed", said)
         if about:
@@ -164,6 +168,8 @@ class SimDify:
             if path == "/v1/meta":
                 return web.json_response({"tool_icons": {}})
             return web.json_response(app.info() if path == "/v1/info" else app.parameters())
+        if suggests:
+            return self._suggested.tell(request, self._allowed(request), task_id)
         if takes:
             return await self._take_in(request)
         if rates:
@@ -237,7 +243,7 @@ class SimDify:
         if starts and conversation is not None and app.converses:
             self._conversations[asked.answered_in] = conversation
             conversation.turns = turn = conversation.turns + 1
-        answer = app.answer(asked.query, turn, asked.user, asked.inputs)
+        answer = app.say(asked, turn)
         if fault is not None:
             answer = replace(answer, fail=fault)
         given = [self.files.give(name, content) for name, content in answer.files]
@@ -249,8 +255,10 @@ class SimDify:
             conversation_id=asked.answered_in,
             inputs=asked.inputs,
             files=[self.files.told(file) for file in given],
+            sources=answer.sources,
         )
         self.ratings.know(wire.message_id, app.key, asked.user)
+        self._suggested.know(wire.message_id, app.key, asked.user, answer.next)
         run = Run(asked, wire, request, ping_every=app.ping_every, split=app.split)
         self._runs[wire.task_id] = app, run
         try:

@@ -8,10 +8,11 @@ import json
 import time
 import uuid
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
-Kind = Literal["chat", "agent", "chatflow", "completion", "workflow"]
-Version = Literal["0.15", "1.13", "1.13.1"]
+from dod.sim.dify import citing
+from dod.sim.dify.kinds import Kind, Version
+from dod.sim.dify.scripts import Step
 
 PING = b"event: ping\n\n"
 _USAGE = {
@@ -58,12 +59,15 @@ class Wire:
         conversation_id: str,
         inputs: Any,
         files: Sequence[Mapping[str, Any]] = (),
+        sources: Sequence[str] = (),
     ) -> None:
         self.task_id = str(uuid.uuid4())
         self._kind = kind
         self._version = version
         self._inputs = inputs
         self._files = list(files)
+        self._sources = sources
+        self._thoughts: dict[int, str] = {}  # ids by position
         self._created_by = {"id": str(uuid.uuid5(uuid.NAMESPACE_OID, user)), "user": user}
         self._now = int(time.time())
         self._run_id = str(uuid.uuid4())
@@ -109,9 +113,24 @@ class Wire:
                 self._run("workflow_started", started),
                 self._node("node_started", "start"),
                 self._node("node_finished", "start", "succeeded"),
-                self._node("node_started", "llm"),
             )
         )
+
+    def step(self, step: Step, number: int, *, done: bool = False) -> bytes:
+        """An agent's tool or a workflow's node begins, or is ``done``; empty for other kinds."""
+        if self._kind == "agent":
+            asks = self._thought("", tool=step, observation="{}" if done else "", position=number)
+            return asks + self._thought("", position=number + 1) if done else asks
+        if not self.runs:
+            return b""
+        told = ("node_finished", "succeeded") if done else ("node_started", "")
+        return self._node(
+            told[0], f"step{number}", told[1], kind="code", title=step.title or step.name
+        )
+
+    def writing(self) -> bytes:
+        """The model begins; empty where no workflow runs."""
+        return self._node("node_started", "llm") if self.runs else b""
 
     def token(self, text: str) -> bytes:
         """The event that brings ``text``."""
@@ -205,8 +224,11 @@ class Wire:
 
     def _message_end(self) -> bytes:
         metadata: dict[str, Any] = {"usage": _USAGE}
+        cited = citing.resources(self._sources, self._version)
         if self._version != "0.15":
-            metadata = {"annotation_reply": None, "retriever_resources": [], "usage": _USAGE}
+            metadata = {"annotation_reply": None, "retriever_resources": cited, "usage": _USAGE}
+        elif cited:
+            metadata = {"retriever_resources": cited, "usage": _USAGE}
         files = self._files if self._files and self._kind != "agent" else None
         return self._event("message_end", id=self._message_id, metadata=metadata, files=files)
 
@@ -223,28 +245,47 @@ class Wire:
             for file in self._files
         )
 
-    def _thought(self, thought: str) -> bytes:
+    def _thought(
+        self,
+        thought: str,
+        *,
+        tool: Step | None = None,
+        observation: str = "",
+        position: int = 0,
+    ) -> bytes:
+        """``position`` 0: the last round, or the first one."""
+        position = position or max(self._thoughts, default=1)
+        labels = {tool.name: {"zh_Hans": tool.zh, "en_US": tool.en}} if tool else {}
         return self._event(
             "agent_thought",
-            id=str(uuid.uuid4()),
-            position=1,
+            id=self._thoughts.setdefault(position, str(uuid.uuid4())),
+            position=position,
             thought=thought,
-            observation="",
-            tool="",
-            tool_labels={},
-            tool_input="",
+            observation=observation,
+            tool=tool.name if tool else "",
+            tool_labels=labels,
+            tool_input=dumps({tool.name: {}}, self._version) if tool else "",
             message_files=[],
         )
 
     def _run(self, name: str, data: Mapping[str, Any]) -> bytes:
         return self._event(name, workflow_run_id=self._run_id, data=data)
 
-    def _node(self, name: str, node: str, status: str = "", error: str | None = None) -> bytes:
+    def _node(
+        self,
+        name: str,
+        node: str,
+        status: str = "",
+        error: str | None = None,
+        *,
+        kind: str = "",
+        title: str = "",
+    ) -> bytes:
         data: dict[str, Any] = {
             "id": str(uuid.uuid4()),
             "node_id": node,
-            "node_type": node,
-            "title": node.upper(),
+            "node_type": kind or node,
+            "title": title or node.upper(),
             "index": 1,
             "inputs": None,
             "created_at": self._now,

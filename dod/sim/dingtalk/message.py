@@ -12,7 +12,10 @@ KINDS = IN_GROUPS | {"audio", "video", "file", "unknownMsgType", "interactiveCar
 
 @dataclass(frozen=True)
 class Body:
-    """All that one message is made of. ``file``: (name, content) → a new downloadCode."""
+    """All that one message is made of. ``file``: (name, content) → a new downloadCode.
+
+    ``sent``: the file that it brings, else one of its kind. ``quoted``: ``repliedMsg``.
+    """
 
     app: SimApp
     chat: SimChat
@@ -25,6 +28,8 @@ class Body:
     webhook_ms: int
     switches: Switches
     file: Callable[[str, bytes], str]
+    sent: tuple[str, bytes] | None = None
+    quoted: Json | None = None
 
     def build(self, *, over_quota: bool = False) -> Json:
         body = {**self._common(), **self._sender(), "msgtype": self.kind}
@@ -37,9 +42,10 @@ class Body:
             }
         if over_quota:  # it comes without text and content
             return {**body, "errorCode": "20001", "errorMessage": "Stream推送额度已用尽"}
+        quote = {"isReplyMsg": True, "repliedMsg": self.quoted} if self.quoted else {}
         if self.kind == "text":
-            return {**body, "text": {"content": self._spoken()}}
-        return {**body, "content": self._content()}
+            return {**body, "text": {"content": self._spoken(), **quote}}
+        return {**body, "content": {**self._content(), **quote}}
 
     def _common(self) -> Json:
         created: int | str = str(self.created_ms) if self.switches.created_at_text else 0
@@ -79,17 +85,17 @@ class Body:
             case "richText":
                 return {"richText": self._rich()}
             case "picture":
-                code = self.file("picture.png", b"\x89PNG\r\n\x1a\n")
+                code = self._keep("picture.png", b"\x89PNG\r\n\x1a\n")
                 return {"downloadCode": code, "pictureDownloadCode": code}
             case "audio":
-                code = self.file("audio.amr", b"#!AMR\n")
+                code = self._keep("audio.amr", b"#!AMR\n")
                 return {"duration": 4000, "downloadCode": code, "recognition": self.text}
             case "video":
-                code = self.file("video.mp4", b"\0\0\0\x18ftypmp42")
+                code = self._keep("video.mp4", b"\0\0\0\x18ftypmp42")
                 return {"duration": 4000, "downloadCode": code, "videoType": "mp4"}
             case "file":
-                name = self.text or "file.pdf"
-                code = self.file(name, b"%PDF-1.4\n")
+                name = self.sent[0] if self.sent else self.text or "file.pdf"
+                code = self._keep(name, b"%PDF-1.4\n")
                 return {
                     "downloadCode": code,
                     "fileName": name,
@@ -104,7 +110,17 @@ class Body:
             case _:
                 return {"unknownMsgType": self.text or "不支持的消息类型"}
 
+    def _keep(self, name: str, content: bytes) -> str:
+        return self.file(*(self.sent or (name, content)))
+
     def _rich(self) -> list[Json]:
+        items = self._lines()
+        if self.sent is not None:
+            code = self.file(*self.sent)
+            items.append({"type": "picture", "downloadCode": code, "pictureDownloadCode": code})
+        return items
+
+    def _lines(self) -> list[Json]:
         lines = self._spoken().split("\n")
         if not self.switches.rich_text_newlines:
             return [{"text": self._spoken()}]

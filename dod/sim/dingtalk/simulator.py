@@ -14,6 +14,7 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any, TypeVar
 
 from aiohttp import web
@@ -23,6 +24,7 @@ from dod.sim.dingtalk.faults import Api, Faults, Json, Switches
 from dod.sim.dingtalk.gate import Gate
 from dod.sim.dingtalk.http import Http
 from dod.sim.dingtalk.message import IN_GROUPS, KINDS, Body
+from dod.sim.dingtalk.quotes import Quotable, naming, replied
 from dod.sim.dingtalk.robot import Robot
 from dod.sim.dingtalk.stream import SimConnection, Stream
 from dod.sim.dingtalk.world import (
@@ -205,22 +207,29 @@ class SimDingTalk:
         msg_id: str | None = None,
         created_ago: float = 0.0,
         over_quota: bool = False,
+        file: tuple[str, bytes] | None = None,
+        quotes: Quotable | None = None,
         raw: Json | None = None,
     ) -> SimMessage:
         """Say ``text`` to a bot; in a group this is an @.
 
         ``created_ago``: seconds since the person pressed send, by DingTalk's clock. ``raw``: fields
         laid over the body; a value of None removes the field. ``kind``: msgtype; for files ``text``
-        is the name, for audio what DingTalk recognised. Raises ValueError for what cannot happen.
+        is the name, for audio what DingTalk recognised. ``file``: name and content of what is sent;
+        with ``richText`` a picture. ``quotes``: something that is shown in this chat. Raises
+        ValueError for what cannot happen.
         """
         app = self.apps[client_id]
         if kind not in KINDS or (chat.kind == "group" and kind not in IN_GROUPS):
             raise ValueError(f"no bot ever gets {kind} in a {chat.kind} chat")
         if person not in chat.people or chat.client_id not in {"", client_id}:
             raise ValueError("this person and this bot do not share this chat")
+        if quotes is not None and quotes not in chat.shown:
+            raise ValueError("what is quoted is not in this chat")
         created = time.time() + self.faults.clock_ahead - created_ago
         lifetime = self.switches.webhook_lifetime
         msg_id = msg_id or "msg" + self.world.opaque("message")
+        keep = partial(self._robot.add_file, app)
         body = Body(
             app=app,
             chat=chat,
@@ -232,8 +241,11 @@ class SimDingTalk:
             webhook=self._robot.open_session(app, chat, lifetime - created_ago),
             webhook_ms=int((created + lifetime) * 1000),
             switches=self.switches,
-            file=lambda name, content: self._robot.add_file(app, name, content),
+            file=keep,
+            sent=file,
+            quoted=replied(quotes, chat.id, self.media, keep) if quotes else None,
         ).build(over_quota=over_quota)
+        body.update(naming(quotes, chat.id) if quotes else {})
         body.update(raw or {})
         body = {name: value for name, value in body.items() if value is not None}
         message = SimMessage(
@@ -247,6 +259,7 @@ class SimDingTalk:
             frame_id=uuid.uuid4().hex,
             said_at=time.monotonic(),
             webhook=str(body.get("sessionWebhook", "")),
+            sent=file,
         )
         self._robot.belongs(message)
         chat.shown.append(message)

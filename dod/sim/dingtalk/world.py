@@ -94,6 +94,7 @@ class SimMessage:
     pushes: list[Push] = field(default_factory=list)
     acks: list[Ack] = field(default_factory=list)
     answered: bool = False  # a card or a reply was taken to be its answer
+    sent: tuple[str, bytes] | None = field(default=None, repr=False)  # a file: name, content
     spoilt: list[str] = field(default_factory=list)  # what befell posts to its webhook
 
 

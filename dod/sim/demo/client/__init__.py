@@ -2,12 +2,14 @@
 
 from importlib import resources
 
-STYLES = ("base.css", "chats.css", "card.css", "panel.css", "phone.css")
+STYLES = ("base.css", "chats.css", "card.css", "extras.css", "panel.css", "phone.css")
 SCRIPTS = (
     "words.js",
     "markdown.js",
     "world.js",
     "list.js",
+    "compose.js",
+    "extras.js",
     "window.js",
     "panel.js",
     "lab.js",

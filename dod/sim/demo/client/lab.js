@@ -28,7 +28,8 @@ async function press(name) {
     while (!writing() && Date.now() < deadline) await new Promise((done) => setTimeout(done, 50));
   }
   complain(await post("api/trouble", { name }));
-  if (idle && !AMIDST.has(name)) complain(await windows[0].ask(HINTS[1][tongue]));
+  // Only text that begins at once is updated often enough to be throttled.
+  if (idle && !AMIDST.has(name)) complain(await windows[0].ask(HINTS[name === "throttle" ? 2 : 1][tongue]));
 }
 
 function showLab() {

@@ -45,5 +45,5 @@ function updateList() {
 function preview(last, { person, chat }) {
   if (active(last)) return say(last.state === "typing" ? "previewTyping" : "previewProcessing");
   const who = chat.kind === "group" && last.person !== person ? `${short(last.kind === "said" ? last.nick : bot(last.bot)?.name || "")}: ` : "";
-  return who + plainly(last.text).slice(0, 60);
+  return who + summary(last).slice(0, 60);
 }

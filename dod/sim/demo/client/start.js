@@ -14,6 +14,7 @@ function fit() {
   windows.forEach((one, at) => { one.node.hidden = at >= many; });
   if (front >= many) front = 0;
   bringToFront(front);
+  for (const one of windows) one.grow();
   if (world.people.length) updateList();
 }
 function bringToFront(number) {

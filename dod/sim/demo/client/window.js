@@ -1,3 +1,4 @@
+const HALF_LINK = /!?\[[^\]\n]{0,300}(\]\([^)\n]{0,3000})?$/;   // while it is typed: not shown yet
 // One chat as one person sees it. Up to three stand side by side and live at the same time.
 class ChatWindow {
   constructor(number) {
@@ -25,10 +26,11 @@ class ChatWindow {
     this.sender.type = "submit";
     this.back = button("back", () => leave(), "‹");
     this.more = button("more", () => go("panel"), "⋯");
-    this.form = element("form", "", this.box, this.sender);
+    this.along = new Along(() => this.grow(), (wrong) => this.tell(wrong));
+    this.form = element("form", "", this.along.adder, this.along.speaker, this.box, this.sender, this.along.input);
     this.node = element("section", "window", element("header", "", this.back, this.face,
       element("div", "words", this.title, this.subtitle), this.whose, this.more), this.log,
-      element("footer", "", this.hints, this.wrong, this.form));
+      element("footer", "", this.hints, this.wrong, this.along.tray, this.form));
     this.listen();
   }
   listen() {
@@ -36,6 +38,7 @@ class ChatWindow {
     this.node.addEventListener("pointerdown", () => bringToFront(this.number));
     this.form.addEventListener("submit", (event) => { event.preventDefault(); this.send(); });
     this.box.addEventListener("input", () => this.grow());
+    acceptFiles(this.node, this.along);
     this.box.addEventListener("keydown", (event) => {
       if (event.key === "ArrowUp" && !event.altKey && !this.box.value && this.said) { event.preventDefault(); this.put(this.said); return; }
       // 229: Safari ends the composition before it tells of the Enter that chose the word.
@@ -51,7 +54,7 @@ class ChatWindow {
     const other = person !== this.person || chat !== this.chat;
     this.person = person;
     this.chat = chat;
-    if (other) { this.box.value = ""; this.wrong.hidden = true; this.grow(); }
+    if (other) { this.box.value = ""; this.wrong.hidden = true; this.along.drop(); }
     const here = chatOf(chat);
     this.clear();
     if (!here) return;
@@ -65,7 +68,7 @@ class ChatWindow {
     mark(this.back, "aria-label", say("back"));
     mark(this.box, "aria-label", say("message", { title: here.title }));
     mark(this.hints, "aria-label", say("hints"));
-    this.box.placeholder = say(here.kind === "group" ? "placeholderGroup" : "placeholder");
+    this.along.show(here.kind === "group");
     write(this.sender, say("send"));
     this.showTop();
     this.showHints(here);
@@ -107,18 +110,37 @@ class ChatWindow {
   grow() {
     this.box.style.height = "auto";
     if (this.box.value) this.box.style.height = `${this.box.scrollHeight + 2}px`;
-    this.sender.disabled = !this.box.value.trim();
+    this.sender.disabled = !this.box.value.trim() && !this.along.some;
+    this.box.placeholder = say(this.along.voice ? "placeholderVoice" : narrow() ? "placeholderShort" : this.along.group ? "placeholderGroup" : "placeholder");
+  }
+  tell(wrong) {
+    this.wrong.hidden = !wrong;
+    write(this.wrong, wrong);
+  }
+  answer(number) {
+    this.along.quote = number;
+    this.along.show();
+    this.box.focus();
   }
   async send() {
     const text = this.box.value.trim();
-    if (!text || !this.chat) return;
+    if ((!text && !this.along.some) || !this.chat) return;
+    const { chat, person } = this;
+    const { file, quote, voice } = this.along;
+    const bodies = this.along.bodies(text);
     this.box.value = "";
-    this.said = text;
-    this.grow();
-    const wrong = await post("api/say", { chat: this.chat, person: this.person, text });
-    this.wrong.hidden = !wrong;
-    write(this.wrong, wrong && say("notSent") + wrong);
-    if (wrong && !this.box.value) { this.box.value = text; this.grow(); }
+    this.said = text || this.said;
+    this.along.drop();
+    this.along.show();
+    let wrong = "";
+    for (const body of bodies) wrong = wrong || await post("api/say", { chat, person, ...body });
+    if (this.chat !== chat) { complain(wrong && say("notSent") + wrong); return; }
+    this.tell(wrong && say("notSent") + wrong);
+    if (wrong && !this.box.value) {
+      this.box.value = text;
+      Object.assign(this.along, { file, quote, voice });
+      this.along.show();
+    }
   }
   // A question that reaches a bot from here, for the buttons of the lab.
   ask(words) {
@@ -149,11 +171,15 @@ class ChatWindow {
     view.row.dataset.n = item.n;
     if (chatOf(this.chat).kind === "group" && !mine) body.append(element("div", "who", item.kind === "said" ? short(item.nick) : bot(item.bot)?.name || ""));
     body.append(view.bubble, view.trouble);
+    if (item.kind !== "card") view.row.append(quoteButton(this, item));
     if (item.kind === "card") {
       view.label = element("span", "label");
       view.spent = element("span", "spent");
       view.text = element("div", "text md");
-      view.bubble.append(element("div", "state", element("i"), view.label, view.spent), view.text);
+      view.buttons = new CardButtons(this, item);
+      view.bubble.append(element("div", "state", element("i"), view.label, view.spent, view.buttons.quote), view.text, view.buttons.node);
+    } else if (item.file || item.kind === "said") {
+      fillSaid(view.bubble, item);
     } else if (item.kind === "reply" && item.markdown) {
       view.bubble.classList.add("md");
       view.bubble.append(...markdown(item.text));
@@ -171,6 +197,7 @@ class ChatWindow {
     write(view.trouble, item.kind === "said" && !item.delivered ? say("undelivered") : "");
     view.trouble.hidden = !view.trouble.textContent;
     if (item.kind !== "card") return;
+    view.buttons.show(item);
     mark(view.row, "data-state", item.state);
     mark(view.row, "aria-busy", active(item));
     write(view.label, say(item.state));
@@ -181,9 +208,9 @@ class ChatWindow {
   render(view) {
     const { text } = view.item;
     const whole = view.shown >= text.length;
-    // Never half a character: an emoji is two units.
-    if (!whole && /[\uD800-\uDBFF]/.test(text[view.shown - 1] || "")) view.shown -= 1;
-    view.text.replaceChildren(...markdown(whole ? text : text.slice(0, view.shown)));
+    // Never half a character: an emoji is two units. Forward, or a short text would stand still.
+    if (!whole && /[\uD800-\uDBFF]/.test(text[view.shown - 1] || "")) view.shown += 1;
+    view.text.replaceChildren(...markdown(whole ? text : text.slice(0, view.shown).replace(HALF_LINK, "")));
     view.row.dataset.whole = String(whole);
     view.drawn = text;
   }

@@ -12,6 +12,12 @@ const WORDS = {
   placeholder: ["发消息，Enter 发送", "Message; Enter sends"],
   placeholderGroup: ["@机器人 提问，Enter 发送", "@ a bot to ask it"],
   message: ["给“{title}”的消息", "Message to {title}"], hints: ["可以这样问", "You could ask"],
+  placeholderShort: ["发消息", "Message"],
+  placeholderVoice: ["说的话（钉钉识别成的文字）", "What is spoken, as DingTalk hears it"],
+  aPicture: ["图片", "picture"], aFile: ["文件", "file"], aVoice: ["语音", "voice"], recognised: ["语音，由钉钉转成文字", "Voice, put into words by DingTalk"],
+  addPicture: ["发图片", "Send a picture"], addFile: ["发图片或文件", "Send a picture or a file"], speak: ["发语音", "Send a voice message"], remove: ["去掉", "Remove"],
+  tooLarge: ["文件最大 {n} MB。", "At most {n} MB."], isEmpty: ["这个文件是空的。", "The file is empty."], noFiles: ["群里只能发图片：机器人收不到文件。", "Only pictures in a group: bots get no files there."],
+  stopIt: ["停止", "Stop"], like: ["有用", "Good answer"], dislike: ["没用", "Bad answer"], quoteIt: ["引用", "Quote"],
   send: ["发送", "Send"], back: ["返回会话列表", "Back to the chats"], close: ["关闭", "Close"],
   emptySingle: ["和 {name} 说点什么吧", "Say something to {name}"],
   emptyGroup: ["群里用 @ 叫机器人；不 @ 的话机器人收不到", "In a group, @ a bot; what has no @ never reaches it"],
@@ -84,7 +90,7 @@ const MISHAPS = {
     ["kill -9", "The process is gone at once and started again. No card is left spinning: it says that the service was restarted."]],
 };
 const SIDES = { dify: ["Dify", "Dify"], dingtalk: ["钉钉", "DingTalk"], dod: ["dod", "dod"] };
-const HINTS = [["你好", "Hello"], ["年假怎么算？", "How much leave do I have?"], ["写一段代码", "Write some code"], ["怎么报销？", "How do I claim expenses?"], ["/help", "/help"]];
+const HINTS = [["你好", "Hello"], ["年假怎么算？", "How much leave do I have?"], ["写一段代码", "Write some code"], ["怎么报销？", "How do I claim expenses?"], ["画一张图", "Draw a chart"], ["写一篇长文", "Write something long"], ["/help", "/help"]];
 
 let tongue = (navigator.language || "zh").toLowerCase().startsWith("zh") ? 0 : 1;
 try {

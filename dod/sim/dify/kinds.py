@@ -1,0 +1,6 @@
+"""Which apps and versions the simulated Dify knows."""
+
+from typing import Literal
+
+Kind = Literal["chat", "agent", "chatflow", "completion", "workflow"]
+Version = Literal["0.15", "1.13", "1.13.1"]
