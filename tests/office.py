@@ -14,8 +14,8 @@ from dod.dingtalk.channel import DingTalkChannel
 from dod.dingtalk.times import Times
 from dod.ports import Store
 from dod.sim.dify.app import SimApp
+from dod.sim.dify.kinds import Kind, Version
 from dod.sim.dify.simulator import SimDify
-from dod.sim.dify.wire import Kind, Version
 from dod.sim.dingtalk.faults import Switches
 from dod.sim.dingtalk.simulator import SimDingTalk
 from dod.sim.dingtalk.world import SimCard, SimChat, SimPerson, SimReply

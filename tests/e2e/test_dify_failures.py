@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from dod.sim.dify.kinds import Kind, Version
 from dod.sim.dify.scripts import Answer, Fault
-from dod.sim.dify.wire import Kind, Version
 from dod.sim.dingtalk.world import SimCard
 from dod.texts import SENTENCES, say
 from tests.office import Office
