@@ -92,7 +92,7 @@ def test_whatever_the_buttons_do_nobody_is_left_without_an_end(tmp_path: Path) -
         lab.press("throttle")
         card = lab.ended(lab.ask("写一段代码"))
         assert card["state"] == "finished"
-        assert card["text"].endswith("pathlib.html)。")
+        assert "pathlib.html)。" in card["text"]
         assert lab.counted()["refused"] > 0
         assert lab.on()
 
@@ -108,7 +108,7 @@ def test_whatever_the_buttons_do_nobody_is_left_without_an_end(tmp_path: Path) -
         lab.press("offline")
         demo.wait(lambda: lab.counted()["refused"] > 3, "refusals")
         lab.press("")
-        assert lab.ended(number)["text"].endswith("pathlib.html)。")
+        assert "pathlib.html)。" in lab.ended(number)["text"]
         demo.wait(demo.ready, "both bots again")
 
         number = lab.ask("写一段代码")
