@@ -118,6 +118,7 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "“{name}”没有显示：图片太多",
         "“{name}” is not shown: too many pictures",
     ),
+    "address_hidden": ("文件地址已隐去", "the address of a file is left out"),
     "file_below": ("文件“{name}”见下一条消息", "file “{name}”: see the next message"),
     "file_not_heard": (
         "这段语音没听出内容。请再说一遍，或写成文字。",

@@ -34,7 +34,7 @@ SECTIONS = {
         full-width-space-indent full-width-space-after-colon full-width-space-after-dash
         nbsp-indent nbsp-after-colon zero-width-space zero-width-in-value tab-indent
         tabs-everywhere tab-after-colon tab-after-dash tab-before-comment tab-at-line-end control
-        form-feed""",
+        form-feed escape-surrogate escape-nul escape-control-in-key escape-in-tag""",
     "Colons and dashes · 冒号和横线": """
         missing-space-after-colon missing-space-in-braces missing-colon equals-sign
         missing-space-after-dash missing-space-after-dash-everywhere missing-dash double-dash
@@ -56,7 +56,8 @@ SECTIONS = {
     "Numbers, dates, yes and no · 数字、日期、是和否": """
         bare-number bare-number-secret bare-number-in-list bare-float octal hex date
         yes-for-true yes-quoted quoted-true bool-for-text bool-for-int text-for-int
-        number-with-unit decimal-number expire-minutes-in-words too-small""",
+        number-with-unit decimal-number expire-minutes-in-words too-small integer-too-long
+        hex-endless""",
     "Nothing there · 空的": """
         empty-value empty-optional-value empty-quotes empty-section empty-list-item empty-bot
         bare-null tilde unfilled empty only-comments no-bots bots-empty bots-none defaults-empty
@@ -82,7 +83,7 @@ SECTIONS = {
     "secrets.yaml": """
         secrets-full-width-colon secrets-curly-quotes secrets-number secrets-empty-value
         secrets-unfilled secrets-hash secrets-duplicate secrets-nested secrets-list
-        secrets-unused""",
+        secrets-unused secrets-escape""",
     "Defaults · 默认值": """
         bad-default required-in-defaults default-of-nobody default-without-workflow
         default-without-cards""",

@@ -213,6 +213,21 @@ def test_more_than_an_app_takes_at_a_time_is_said() -> None:
     assert say("too_many_files", "en", most=3) in card_text(it, 1)
 
 
+def test_half_an_emoji_in_a_name_costs_nothing() -> None:
+    odd = Attachment("file", "code-empty", "a\ud800b.pdf")
+    it = play(scene(READS), sent(1, odd, text="Sum it up"))
+    assert it.card(1).ended
+    assert card_text(it, 1).encode()
+
+
+def test_a_mistake_of_ours_while_a_picture_waits_is_said() -> None:
+    it = scene(wait=600)
+    it.app.faults.on("abilities", 1, RuntimeError("a bug"))
+    play(it, sent(1, PICTURE))
+    assert it.channel.replies == [("msg-1", say("internal", "zh"))]
+    assert asyncio.run(it.state(1)) == "done"
+
+
 # -- a picture waits for its question
 
 

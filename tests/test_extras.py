@@ -3,6 +3,8 @@
 import asyncio
 from dataclasses import replace
 
+import pytest
+
 from dod.bridge.citations import citations
 from dod.config.spec import BotSpec, Show
 from dod.errors import DifyError
@@ -104,6 +106,31 @@ def test_an_answer_without_suggestions_ends_the_offer() -> None:
 
     asyncio.run(run())
     assert it.app.questions[2].text == "1"
+
+
+@pytest.mark.parametrize("how", ["/new", "quote", "restart"])
+def test_a_number_that_answers_something_else_is_no_pick(how: str) -> None:
+    it = scene(BEGUN, TextDelta("Hello"), Finished(), about=Parameters(suggests=True))
+    it.app.suggestions = ("What is next?",)
+
+    async def run() -> None:
+        async with it.running():
+            await it.say(message(1))
+            await it.quiet()
+            it.app.suggestions = ()
+            if how == "/new":
+                await it.say(message(2, "/new"))
+                await it.quiet()
+            more = {"quote": "Which floor? 1 or 2"} if how == "quote" else {}
+            await it.say(message(3, "1" if how != "restart" else "hello", **more))
+
+    asyncio.run(run())
+    if how != "restart":
+        assert it.app.questions[-1].text.endswith("1")
+        return
+    later = Scene((BEGUN, TextDelta("Hello"), Finished()), spec=spec(), store=it.store)
+    play(later, message(4, "1"))
+    assert later.app.questions[0].text == "1"
 
 
 def test_suggestions_that_fail_cost_nothing() -> None:

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from dod.bridge import pictures
+from dod.bridge import links, pictures
 from dod.errors import DingTalkBusy, FileNotTaken
 from dod.messages import AnswerFile, Finished, Started, TextDelta, TextReplaced
 from dod.texts import say
@@ -172,9 +172,38 @@ def test_moderation_withdraws_pictures_with_the_text() -> None:
     assert final(play(scene(*steps), message(1))) == "Withdrawn."
 
 
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("![报告[1].png](/files/tools/a.png?sign=1)", "![报告[1].png](@0)"),
+        ("![a](</files/tools/a.png?sign=1>)", "![a](@0)"),
+        ('![a](/files/tools/a.png?sign=1 "a (title)")', "![a](@0)"),
+        ("[![a](/files/tools/a.png?sign=1)](https://x.example)", "[![a](@0)](https://x.example)"),
+        ("![a](/files/x_(1).png?sign=1) end", "![a](@0) end"),
+        ("see /files/tools/a.png?sign=1 there", f"see （{say('address_hidden', 'en')}） there"),
+    ],
+)
+def test_addresses_in_odd_forms(text: str, shown: str) -> None:
+    it = scene(TextDelta(text))
+    it.app.files["/files/x_(1).png?sign=1"] = PNG
+    assert final(play(it, message(1))) == shown
+
+
+def test_pictures_that_differ_by_their_query_are_two() -> None:
+    it = scene(TextDelta("![a](http://10.0.0.5/p?id=1&sign=S) ![b](http://10.0.0.5/p?id=2&sign=S)"))
+    it.app.files = {f"http://10.0.0.5/p?id={n}&sign=S": PNG for n in (1, 2)}
+    play(it, message(1))
+    assert sorted(it.app.fetched) == sorted(it.app.files)
+    assert "(@0)" in final(it)
+    assert "(@1)" in final(it)
+
+
 @pytest.mark.timeout(30)  # what grows with the square of the length takes minutes
-@pytest.mark.parametrize("evil", ["`" * 20_000, "![" * 20_000, "![a](" * 10_000, "```\n" * 9_999])
+@pytest.mark.parametrize(
+    "evil",
+    ["`" * 20_000, "![" * 20_000, "![](" * 20_000, "](" * 20_000, "```\n" * 9_999, "[" * 40_000],
+)
 def test_no_text_is_slow(evil: str) -> None:
-    for found in pictures._LINK.finditer(evil):
+    for found in links.links(evil):
         assert found
-    assert len(pictures._HALF.sub("", evil)) <= len(evil)
+    assert links.unfinished(evil) <= len(evil)

@@ -11,7 +11,7 @@ from dod.sim.dify.run import Asked, Outcome
 from dod.sim.dify.simulator import SimDify
 from dod.sim.dingtalk.simulator import SimDingTalk
 from dod.sim.dingtalk.world import Ack, Push, SimCard, SimChat, SimEvent, SimMessage, SimReply
-from dod.texts import say
+from dod.texts import Tongue, say
 from tests.storm import plan, report
 from tests.storm.answers import pieces, question, token_of
 from tests.storm.cast import assemble
@@ -220,6 +220,38 @@ def test_what_is_right_is_not_counted() -> None:
     assert verdict.facts["ended with a sentence"] == 1
     assert verdict.facts["pushed, never acknowledged"] == 1
     assert not unheard.acks
+
+
+@pytest.mark.parametrize("key", ["waiting", "dify_retrying"])
+@pytest.mark.parametrize("lang", ["zh", "en"])
+def test_a_passing_notice_is_no_end(key: str, lang: Tongue) -> None:
+    world = World()
+    message = world.message()
+    world.asked(message)
+    world.reply(message, say(key, lang))
+    world.reply(message, whole(message))
+    verdict = world.verdict()
+    assert verdict.clean, verdict.cases
+    assert verdict.facts["answered whole"] == 1
+
+
+def test_a_notice_alone_is_no_answer() -> None:
+    world = World()
+    world.reply(world.message(), say("dify_retrying", "zh"))
+    assert world.verdict().counts["lost"] == 1
+
+
+def test_the_mention_of_the_asker_belongs_to_no_text() -> None:
+    world = World()
+    message = world.message()
+    world.asked(message)
+    world.reply(message, f"{whole(message)}\n\n@{world.person.staff_id}")
+    assert world.person.staff_id
+    assert world.verdict().clean, world.verdict().cases
+    other = world.message(2)
+    world.asked(other, before="c1")
+    world.reply(other, f"{whole(other)}\n\n@somebody-else")
+    assert world.verdict().counts["not Dify's text"] == 1
 
 
 def test_a_secret_is_heard_wherever_it_stands() -> None:

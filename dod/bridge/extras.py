@@ -14,7 +14,7 @@ from dod.bridge.markdown import joined
 from dod.bridge.serving import Serving
 from dod.bridge.suggestions import Suggestions, suggestion_list
 from dod.errors import DifyError
-from dod.messages import Cited, ConversationKey, Parameters, Started
+from dod.messages import Cited, ConversationKey, Message, Parameters, Started
 from dod.ports import Store
 from dod.texts import Tongue
 
@@ -69,11 +69,18 @@ class Extras:
     def _chat(self) -> str:
         return f"met/{self._key.client_id}/{self._key.chat_id}"
 
-    async def question(self, text: str) -> str:
-        """What Dify is asked: ``text``, or the suggestion that it is the number of."""
+    async def question(self, message: Message) -> str:
+        """What Dify is asked: its text, or the suggestion that it is the number of.
+
+        Offered once: what the next answer asks by itself ("1 or 2?") is not mistaken for it.
+        """
+        text = message.text
         if not self._serving.spec.show.suggestions:
             return text
-        return await self._soon(self._suggestions.pick(self._key, text)) or text
+        if not (message.attachments or message.quote):
+            text = await self._soon(self._suggestions.pick(self._key, text)) or text
+        await self._soon(self._suggestions.offer(self._key, ()))
+        return text
 
     def begin(self) -> None:
         """Ask the app about itself, beside everything else."""

@@ -98,6 +98,8 @@ class Counts:
 
     async def over(self, person: str, limits: Limits, now: float, tongue: Tongue) -> str | None:
         """Count one question, unless a limit forbids it: then the sentence that says so."""
+        if limits.per_day:
+            await self._asked_today(person, now)  # from here on nothing waits before it counts
         clock = time.monotonic()
         asked = self._minute.setdefault(person, deque())
         while asked and clock - asked[0] >= 60:

@@ -8,6 +8,7 @@ from dod.bridge.guide import guide
 from dod.bridge.lanes import Place
 from dod.bridge.ratings import Ratings
 from dod.bridge.serving import Serving
+from dod.bridge.suggestions import Suggestions
 from dod.errors import DifyError
 from dod.messages import Abilities, ConversationKey, Message, Rating
 from dod.texts import Tongue, say
@@ -18,8 +19,11 @@ log = logging.getLogger(__name__)
 class Orders:
     """Carries out commands; each may be carried out twice. Thread: the bot's loop."""
 
-    def __init__(self, conversations: Conversations, ratings: Ratings) -> None:
+    def __init__(
+        self, conversations: Conversations, ratings: Ratings, suggestions: Suggestions
+    ) -> None:
         self._conversations = conversations
+        self._suggestions = suggestions
         self._ratings = ratings
 
     async def obey(
@@ -35,6 +39,7 @@ class Orders:
             await place.wait()
             if command == "new":
                 await self._conversations.forget(place.key)
+                await self._suggestions.offer(place.key, ())
                 return say("new_conversation", tongue)
             rating: Rating = "like" if command == "good" else "dislike"
             return await self._rate(rating, place.key, message, serving, tongue)

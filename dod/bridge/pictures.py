@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import unquote
 
-from dod.bridge import filetypes
+from dod.bridge import filetypes, links
 from dod.bridge.markdown import joined
 from dod.bridge.serving import Serving
 from dod.errors import DingTalkError, DodError, FileNotTaken
@@ -27,16 +27,9 @@ PATIENCE = 30.0  # seconds for all of them together, after Dify's last word
 _SHOWN = frozenset({"jpg", "jpeg", "png", "gif", "bmp"})
 _SENT = frozenset({"doc", "docx", "xls", "xlsx", "ppt", "pptx", "zip", "pdf", "rar"})
 
-# Code first, so that nothing in it is taken for a picture. An address may stand in <>.
-_LINK = re.compile(
-    r"(?P<code>(?:^|\n)(?P<fence>```+|~~~+)[^\n]*\n.*?(?:\n(?P=fence)|\Z)"
-    r"|(?<!`)(?P<tick>`+)(?!`)[^`]{1,2000}(?P=tick)(?!`))"
-    r"|(?P<picture>!?)\[(?P<alt>[^\]\n]{0,300})\]"
-    r"\(\s{0,9}<?(?P<address>[^)\s>]{1,3000})>?(?:\s+[^)\n]{0,300})?\)",
-    re.DOTALL,
-)
+AT_ONCE = 3  # of one answer: each stands in memory while it is handed over
+_SIGNING = frozenset({"sign", "timestamp", "nonce", "signature", "expires"})
 _ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}(?=\.)")
-_HALF = re.compile(r"!?\[[^\]\n]{0,300}(?:\](?:\([^)\n]{0,3000})?)?\Z|!\Z")
 
 
 @dataclass(eq=False, slots=True)
@@ -66,6 +59,7 @@ class Pictures:
         self._tongue = tongue
         self._changed = changed
         self._known: dict[str, _One] = {}
+        self._room = asyncio.Semaphore(AT_ONCE)
         self._attached: list[_One] = []
         self._in_text: list[_One] = []
 
@@ -78,10 +72,10 @@ class Pictures:
     def shown(self, text: str, *, complete: bool) -> str:
         """``text`` with the pictures that are there by now; what is under way is left out."""
         self._in_text.clear()
-        if "](" in text:
-            text = _LINK.sub(self._replace, text)
+        text = links.replaced(text, self._replace)
+        text = self._without_stray(text)
         if not complete:
-            return _HALF.sub("", text)
+            return text[: links.unfinished(text)]
         own = (self._line(one) for one in self._attached if one not in self._in_text)
         return joined(text, *own) if self._attached else text
 
@@ -110,7 +104,7 @@ class Pictures:
                 one.why = "picture_gone"
 
     def _see(self, address: str, name: str) -> _One:
-        key = address.partition("?")[0]
+        key = _unsigned(address)
         if key in self._known:
             return self._known[key]
         one = self._known[key] = _One(address, _name_of(address, name))
@@ -120,17 +114,27 @@ class Pictures:
             one.task = asyncio.create_task(self._bring(one), name=f"picture {self._message.id}")
         return one
 
-    def _replace(self, found: re.Match[str]) -> str:
-        if found["code"] is not None:
-            return found[0]
-        address, alt = found["address"], found["alt"]
+    def _replace(self, link: links.Link) -> str | None:
+        address = link.address
         # A link may lead into the office's own network; one to a file of Dify's leads nowhere.
-        wanted = found["picture"] or "/files/" in address.partition("?")[0]
+        wanted = link.picture or "/files/" in address.partition("?")[0]
         if address[0] in "@#" or not wanted or not self._serving.app.must_fetch(address):
-            return found[0]
+            return None
         one = self._see(address, "")
         self._in_text.append(one)
-        return self._line(one, alt)
+        return self._line(one, " ".join(link.alt.split())[:100])
+
+    def _without_stray(self, text: str) -> str:
+        """Signed addresses of files that stand in no link: of no use to a person in a minute."""
+        if "sign=" not in text:
+            return text
+        hidden = f"（{say('address_hidden', self._tongue)}）"
+        whole, position = "", 0
+        for start, end in links.words_with(text, "/files/"):
+            if "sign=" in text[start:end] and start >= position:
+                whole += text[position:start] + hidden
+                position = end
+        return whole + text[position:]
 
     def _line(self, one: _One, alt: str = "") -> str:
         if one.why:
@@ -147,11 +151,12 @@ class Pictures:
         return bool(self._attached)
 
     async def _bring(self, one: _One) -> None:
+        channel, corp_id = self._serving.channel, self._message.corp_id
         try:
-            content = await self._fetch(one.address)
-            kind = _kind(content[: filetypes.HEAD], one)
-            channel, corp_id = self._serving.channel, self._message.corp_id
-            one.media = await channel.upload(content, one.name, kind, corp_id=corp_id)
+            async with self._room:
+                content = await self._fetch(one.address)
+                kind = _kind(content[: filetypes.HEAD], one)
+                one.media = await channel.upload(content, one.name, kind, corp_id=corp_id)
             one.sent = kind != "image"
         except DodError as error:
             log.warning("bot=%s a picture was not had: %s", self._serving.spec.name, error)
@@ -193,3 +198,10 @@ def _name_of(address: str, name: str) -> str:
         ext = filetypes.extension(last)
         last = f"{'picture' if ext in _SHOWN else 'file'}.{ext}"
     return filetypes.safe_name(name or last) or "picture"
+
+
+def _unsigned(address: str) -> str:
+    """What names the file: Dify signs the same one anew each time."""
+    path, _, query = address.partition("?")
+    kept = [it for it in query.split("&") if it.partition("=")[0].lower() not in _SIGNING]
+    return "?".join(it for it in (path, "&".join(kept)) if it)

@@ -83,7 +83,7 @@ class Reception:
         self._answered = 0
         self._failed = 0
         self._ratings = Ratings(store, self.patience)
-        self._orders = Orders(self._conversations, self._ratings)
+        self._orders = Orders(self._conversations, self._ratings, self._suggestions)
         self.presses = Presses(
             config, lambda: self._turns, self._ratings, self._tongues, self.spawn
         )
@@ -186,6 +186,11 @@ class Reception:
                 if await self._pairing.wait(waiting, serving.spec.image_wait_seconds):
                     place = self.lanes.enter(waiting.owner[0])
                     await self._take_in(claim, place.key, place, None, serving.hold())
+        except Exception:
+            log.exception("bot=%s msg=%s failed", serving.spec.name, claim.message.id)
+            self._failed += 1
+            self._pairing.take_out(waiting, claim)
+            await self._apologise(claim, serving)
         finally:
             serving.release()
 

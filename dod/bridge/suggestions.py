@@ -17,7 +17,7 @@ class Suggestions:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._offered: set[str] = set()  # since the start; what is older runs out by itself
+        self._empty: set[str] = set()  # where nothing is offered, as far as this process knows
 
     async def pick(self, key: ConversationKey, text: str) -> str:
         """The question that ``text`` is the number of, else ``text``."""
@@ -35,10 +35,12 @@ class Suggestions:
         """These, and no others, can be picked from now on."""
         name = f"suggestions/{key}"
         if questions:
-            self._offered.add(name)
+            self._empty.discard(name)
             await self._store.put(name, {"questions": list(questions)}, expire=KEEP)
-        elif name in self._offered:
-            self._offered.discard(name)
+        elif name not in self._empty:
+            if len(self._empty) > 1000:
+                self._empty.clear()
+            self._empty.add(name)
             await self._store.delete(name)
 
 

@@ -269,7 +269,7 @@ class Turn:
     async def _question(self) -> Question | None:
         """What to ask, with the files handed over; None if nothing is left to ask."""
         user, message = user_of(self.place.key), self.message
-        asked = Prepared(await self._extras.question(message.text))
+        asked = Prepared(await self._extras.question(message))
         if message.attachments:
             asked = await self._intake.prepare(message, asked.text, self.serving, user, self.tongue)
             self._view.notes = asked.notes

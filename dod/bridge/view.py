@@ -37,7 +37,9 @@ class View:
         text = think(sound(self._answer.text), show, self._tongue, complete=complete)
         text = self._pictures.shown(text, complete=complete)
         text = self._extras.around(text, complete=complete and self._whole)
-        return joined("\n".join(f"⚠️ {note}" for note in self.notes), text) if self.notes else text
+        if self.notes:
+            text = joined("\n".join(f"⚠️ {note}" for note in self.notes), text)
+        return sound(text)  # names, greetings and suggestions may hold half an emoji, too
 
     @property
     def _whole(self) -> bool:
@@ -59,7 +61,7 @@ class View:
         if finished.outcome == "stopped":  # nobody here has asked for it
             return "failed", self._cut_off(text, say("dify_stopped", self._tongue))
         if finished.outcome == "paused":
-            return "paused", joined(text, finished.form, say("paused", self._tongue))
+            return "paused", joined(text, sound(finished.form), say("paused", self._tongue))
         said = answer.text.strip() or self._pictures.some
         if not text.strip() or (answer.asked and not said):
             return "empty", joined(text, say("empty_answer", self._tongue))

@@ -10,10 +10,11 @@ from typing import Any
 
 from dod.config.composing import MAX_DEPTH, MAX_NODES, compose
 from dod.config.slips import Wreck
-from dod.config.source import Place, Remark, Source, damage
+from dod.config.source import UNSENDABLE, Place, Remark, Source, damage
 from dod.config.wrecks import explain
 
 MAX_REPAIRS = 20
+MAX_DIGITS = 1_000  # of an integer, in any base: Python writes down 4,300 decimal ones at most
 REPAIRED = 600_000  # characters parsed for repairs in all: each parses the whole text once more
 _CORE = "tag:yaml.org,2002:"
 
@@ -201,11 +202,13 @@ def _value(kind: str, text: str) -> int | float | bool | Odd | str | None:
     digits = text.replace("_", "").lower()
     try:
         if kind == "int":
-            base = {"0x": 16, "0o": 8, "0b": 2}.get(digits.lstrip("+-")[:2], 10)
-            return int(digits, base)
+            bare = digits.lstrip("+-")
+            base = {"0x": 16, "0o": 8, "0b": 2}.get(bare[:2], 10)
+            if len(bare if base == 10 else bare[2:]) <= MAX_DIGITS:
+                return int(digits, base)
         if kind == "float":
             return float(digits.replace(".inf", "inf").replace(".nan", "nan"))
-    except ValueError:  # a number of 5,000 digits
+    except ValueError:  # what ruamel takes for a number and Python does not
         pass
     return Odd(text)
 
@@ -243,8 +246,16 @@ ODD_KEY = Remark(
     "设置项的名字只能是一个词，不能是列表、一组设置或带标签。",
     "The name of a setting must be a plain word, not a list, a mapping or a tag.",
 )
-
-
+ESCAPED = Remark(
+    "这里的转义（例如 \\0 或 \\ud83d）写出了控制字符或半个字符，发不到钉钉；"
+    "请删掉它，表情符号直接写即可。",
+    "An escape here (such as \\0 or \\ud83d) makes a control character or half a character, which "
+    "cannot be sent. Delete it; an emoji can be written as it is.",
+)
+REFERRED = Remark(
+    "这个标签得到的值里有看不见的控制字符或残缺的字符；请在它的来源处改正。",
+    "What this tag refers to contains a control character or a broken one; correct it there.",
+)
 BRACES = Remark(
     "“{{ }}” 在这里不会被替换；环境变量写 !env_var 名称，密钥写 !secret 名称。",
     "Nothing replaces '{{ }}' here; write !env_var NAME for a variable, !secret name for a secret.",
@@ -282,3 +293,23 @@ def merge(under: Mapping, over: Mapping) -> Mapping:
         else:
             entries[key] = entry
     return replace(over, entries=entries)
+
+
+def sendable(node: Node) -> Node:
+    """``node``, its tags resolved, without what cannot be sent: a fault stands in its place."""
+    if isinstance(node, Sequence):
+        return replace(node, items=tuple(map(sendable, node.items)))
+    if isinstance(node, Mapping):
+        return replace(node, entries=dict(map(_sendable, node.entries.items())))
+    if UNSENDABLE.search(node.text + node.written + (node.fault.zh if node.fault else "")):
+        return replace(node, value=None, text="", written="", fault=ESCAPED)
+    if isinstance(node.value, str) and UNSENDABLE.search(node.value):
+        return replace(node, value=None, fault=REFERRED)
+    return node
+
+
+def _sendable(item: tuple[str, Entry]) -> tuple[str, Entry]:
+    key, entry = item
+    if not UNSENDABLE.search(key):
+        return key, replace(entry, node=sendable(entry.node))
+    return UNSENDABLE.sub("·", key), Entry(entry.key, Scalar(entry.key, None, "", fault=ESCAPED))

@@ -3,6 +3,8 @@
 One code path for start, reload and ``dod check``. Never raises for anything a file may contain.
 """
 
+import logging
+import traceback
 from collections.abc import Mapping as Map
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +15,7 @@ from dod.config.absence import EMPTY, NO_FOLDER, ONLY_COMMENTS, ignored, no_file
 from dod.config.advice import Whole, advise
 from dod.config.bots import config_of, read_bots, unresolved
 from dod.config.decoding import CUT, GARBLED, NO_TEXT
-from dod.config.document import Mapping, Node, parse
+from dod.config.document import Mapping, Node, parse, sendable
 from dod.config.environment import Environment, read_dotenv, read_environment, together
 from dod.config.example import is_example
 from dod.config.files import Files, too_large, unreadable
@@ -26,6 +28,8 @@ from dod.config.secretsfile import RUN_SECRETS, Secrets
 from dod.config.source import Remark, Source
 from dod.config.spec import Config, Language
 from dod.config.tags import Tags
+
+log = logging.getLogger(__name__)
 
 Verdict = Literal["accepted", "partly", "rejected", "waiting"]
 NAMES = ("bots.yaml", ".bots.yaml")
@@ -109,6 +113,17 @@ class _Load:
         self._clients: dict[str, str] = {}
 
     def run(self, paths: list[Path]) -> Loaded:
+        try:
+            return self._run(paths)
+        except Exception:  # noqa: BLE001 the rim: no file, and no bug of ours, may end what runs
+            trace = self._report.mask.text(traceback.format_exc())
+            log.error("the configuration could not be examined: a bug of dod\n%s", trace)  # noqa: TRY400 a secret may stand in it
+        self._report = Report(Mask(*key_names()))  # what was said so far may be the trouble
+        shown = self._shown or paths[0].name
+        self._report.error(Source(shown, "").at(1, 1), OWN_BUG)
+        return self._end("rejected")
+
+    def _run(self, paths: list[Path]) -> Loaded:
         source = self._first(paths)
         dotenv = self._files.read(self._folder / ".env")
         variables = read_dotenv(dotenv, self._report) if isinstance(dotenv, Source) else {}
@@ -129,7 +144,7 @@ class _Load:
             return self._nothing(source, ONLY_COMMENTS if "#" in source.text else EMPTY)
         if parsed.root is None:
             return self._end("rejected")
-        root = tags.resolve_file(parsed.root, (self._folder / self._shown,))
+        root = sendable(tags.resolve_file(parsed.root, (self._folder / self._shown,)))
         loaded = self._read(root, secrets, sound=parsed.sound)
         if loaded.config:
             logs.hide(*self._secrets, *secrets.values)
@@ -231,3 +246,11 @@ class _Load:
             self._clients,
             self._files.fingerprint,
         )
+
+
+OWN_BUG = Remark(
+    "dod 检查这个文件时自己出错了（详情见日志），文件没有采用，正在运行的机器人不受影响；"
+    "请撤销刚才的改动，并把日志交给 dod 的开发者。",
+    "dod itself failed while it examined this file (see the log). The file is not used, and the "
+    "bots that run go on. Undo the last change, and send the log to the developers of dod.",
+)

@@ -20,6 +20,8 @@ from dingtalk_stream import (  # type: ignore[import-untyped]
     SystemMessage,
 )
 
+from dod.messages import sound
+
 SYSTEM: str = SystemMessage.TYPE
 EVENT: str = EventMessage.TYPE
 CALLBACK: str = CallbackMessage.TYPE
@@ -85,7 +87,7 @@ def ack(frame: Frame, data: dict[str, Any], *, code: int = OK) -> str:
 def words(value: object) -> str:
     """A field that should be text; other senders write numbers, and some write nothing."""
     if isinstance(value, str):
-        return value
+        return sound(value)
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else ""
 
 

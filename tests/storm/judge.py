@@ -48,7 +48,9 @@ def _sentences() -> re.Pattern[str]:
 
 
 SENTENCE = _sentences()
-_PASSING = re.compile("|".join(map(_pattern, SENTENCES["waiting"])))
+_PASSING = re.compile(
+    "|".join(_pattern(text) for key in ("waiting", "dify_retrying") for text in SENTENCES[key])
+)
 _UNSURE = {squeezed(text) for text in SENTENCES["unconfirmed"]}
 _BELOW = {squeezed(text) for text in SENTENCES["answered_below"]}
 
@@ -81,7 +83,7 @@ class _Shown:
         """What stands there in the end, in order, without what only points on."""
         there = [card for card in self.cards if card.chat is not None and not card.vanished_at]
         texts = [squeezed(card.text) for card in there if card.state in ENDED]
-        texts += [squeezed(reply.text) for reply in self.replies]
+        texts += [squeezed(_unaddressed(reply)) for reply in self.replies]
         return [text for text in texts if text not in _BELOW and not _PASSING.fullmatch(text)]
 
 
@@ -270,6 +272,12 @@ def _answered(
         if here and message.spoilt and not shown[message.id].texts():
             return message
     return reply.msg
+
+
+def _unaddressed(reply: SimReply) -> str:
+    """Its text without the mention of the asker that a reply in a group may end with."""
+    staff_id = reply.msg.person.staff_id if reply.msg else ""
+    return reply.text.removesuffix(f"\n\n@{staff_id}") if staff_id else reply.text
 
 
 def _card_id(message: SimMessage, number: int) -> str:
