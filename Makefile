@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 MADE := $(VENV)/.made
 # Further words for `make demo` and `make lock`, e.g. make lock ARGS=--upgrade
 ARGS ?=
-# Tests side by side: most of their time is waiting. What fails is tried once more, and listed: real
+# Tests side by side: most of their time is waiting. What fails is tried again, and listed: real
 # processes on a busy machine are late now and then.
 WORKERS ?= 3
 
@@ -45,7 +45,7 @@ check: $(MADE)
 test: $(MADE)
 	@echo '== all tests but those of the image (make image)'
 	@$(BIN)/pytest -q tests --ignore=tests/image -n $(WORKERS) --dist loadfile \
-	  --reruns 1 -rRs --durations=15
+	  --reruns 2 -rRs --durations=15
 
 # ORIGINAL=checkout ORIGINAL_PYTHON=interpreter: beside zfanswer/dify-on-dingtalk v0.1.
 bench: $(MADE)
