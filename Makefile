@@ -40,7 +40,7 @@ check: $(MADE)
 	@echo '== layers'
 	@$(BIN)/pytest -q tests/test_layers.py
 	@echo '== unit tests'
-	@$(BIN)/pytest -q tests/test_*.py
+	@$(BIN)/pytest -q tests/test_*.py --reruns 2 -rRs
 
 test: $(MADE)
 	@echo '== all tests but those of the image (make image)'
