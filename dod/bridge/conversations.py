@@ -20,7 +20,6 @@ from dod.ports import App, Store
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-STORE_WAIT = 5.0  # seconds
 
 
 def key_of(client_id: str, message: Message, policy: Conversation) -> ConversationKey:

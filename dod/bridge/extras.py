@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from dod.bridge.citations import citations
 from dod.bridge.conversations import user_of
 from dod.bridge.markdown import joined
+from dod.bridge.patience import Patience
 from dod.bridge.serving import Serving
 from dod.bridge.suggestions import Suggestions, suggestion_list
 from dod.errors import DifyError
@@ -35,12 +36,15 @@ class Extras:
     def __init__(
         self,
         store: Store,
+        patience: Patience,
         suggestions: Suggestions,
         serving: Serving,
+        *,
         key: ConversationKey,
         tongue: Tongue,
     ) -> None:
         self._store = store
+        self._patience = patience
         self._suggestions = suggestions
         self._serving = serving
         self._key = key
@@ -155,6 +159,4 @@ class Extras:
 
     async def _soon(self, call: Coroutine[Any, Any, T]) -> T | None:
         """What the store says, or None if the disk does not answer: the turn goes on."""
-        task = asyncio.create_task(call, name="extras")
-        done, _ = await asyncio.wait({task}, timeout=STORE_WAIT)
-        return task.result() if done else None
+        return await self._patience.soon(call, "extras", STORE_WAIT)

@@ -34,8 +34,10 @@ class Link:
 
 def links(text: str) -> Iterator[Link]:
     """All of them, in the order of their ends: a picture comes before the link around it."""
-    code = _code(text)
     middle = text.find("](")
+    code = (
+        _code(text) if middle >= 0 else []
+    )  # most texts have no link, and are asked at each update
     while middle >= 0:
         if not _inside(code, middle):
             start = _opening(text, middle)

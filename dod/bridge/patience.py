@@ -40,10 +40,12 @@ class Patience:
         call.add_done_callback(self._ended)
         return False
 
-    async def soon(self, call: Coroutine[Any, Any, T], what: str) -> T | None:
+    async def soon(
+        self, call: Coroutine[Any, Any, T], what: str, seconds: float = STORE_WAIT
+    ) -> T | None:
         """The result of a store call, or None if the disk does not answer: the turn goes on."""
         task = asyncio.create_task(call, name=f"store {what}")
-        if await self.wait(task, STORE_WAIT):
+        if await self.wait(task, seconds):
             return task.result()
         log.info("not yet: %s", what)
         return None

@@ -222,10 +222,11 @@ class Reception:
             intake=self._intake,
             extras=Extras(
                 self._store,
+                self.patience,
                 self._suggestions,
                 serving,
-                place.key,
-                self._tongues.of(claim.message),
+                key=place.key,
+                tongue=self._tongues.of(claim.message),
             ),
             pace=self._pace(claim.message, serving),
             tongue=self._tongues.of(claim.message),

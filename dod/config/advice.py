@@ -92,11 +92,6 @@ def _text(node: Node) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _text_of(bot: Mapping, key: str) -> str:
-    entry = bot.entries.get(key)
-    return _text(entry.node) if entry else ""
-
-
 # -- the sentences
 def _lines(places: Sequence[Place]) -> str:
     lines = list(dict.fromkeys(place.line for place in places))
