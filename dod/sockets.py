@@ -9,12 +9,14 @@ peer has gone.
 import asyncio
 import importlib.util
 import select
+import socket
 import ssl
 import sys
 from asyncio import sslproto
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from aiohappyeyeballs import start_connection
 from httpcore import (
     SOCKET_OPTION,
     AsyncConnectionPool,
@@ -203,9 +205,10 @@ class Network(AsyncNetworkBackend):
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(timeout):
-                transport, flow = await loop.create_connection(
-                    Flow, host, port, happy_eyeballs_delay=_OTHER_FAMILY
-                )
+                addresses = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+                # Not asyncio's own: that one forgets a socket when it is cancelled too late.
+                connected = await start_connection(addresses, happy_eyeballs_delay=_OTHER_FAMILY)
+                transport, flow = await loop.create_connection(Flow, sock=connected)
         except TimeoutError as exc:
             raise ConnectTimeout from exc
         except OSError as exc:

@@ -548,6 +548,24 @@ def test_leaving_does_not_wait_for_the_next_retry() -> None:
     asyncio.run(act())
 
 
+def test_cancelled_at_the_moment_of_connecting_it_leaves_no_connection_behind() -> None:
+    async def act() -> None:
+        async with scene() as it:
+            at = 0  # turns of the loop between the websocket's opening and the end
+            while at < 12:
+                await it.start()
+                await it.until(lambda: it.sim.live_connections(ID) == 1)
+                for _ in range(at):
+                    await asyncio.sleep(0)
+                assert it.running is not None
+                it.running.cancel()
+                await asyncio.gather(it.running, return_exceptions=True)
+                await it.until(lambda: it.sim.live_connections(ID) == 0)
+                at += 1
+
+    asyncio.run(act())
+
+
 @pytest.mark.parametrize("fault", ["", "hang", "unavailable", "close"])
 def test_run_can_be_cancelled_at_any_time(fault: GatewayFault) -> None:
     async def act() -> None:

@@ -40,6 +40,7 @@ EDGES = frozenset({"dingtalk", "dify", "store"})
 APART = EDGES | {"bridge"}
 # Every foreign library at one edge, so that it can be replaced there.
 LIBRARIES: dict[str, frozenset[str]] = {
+    "aiohappyeyeballs": frozenset({"sockets"}),
     "aiohttp": frozenset({"web", "sim"}),
     "dingtalk_stream": frozenset({"dingtalk"}),
     "diskcache": frozenset({"store"}),

@@ -224,3 +224,19 @@ def test_a_pool_uses_a_connection_again() -> None:
         assert len(served) == 1
 
     asyncio.run(scene())
+
+
+def test_cancelled_at_any_moment_of_connecting_it_leaves_no_socket_behind() -> None:
+    async def scene(port: int) -> None:
+        for turns in range(24):
+            connecting = asyncio.create_task(Network().connect_tcp("127.0.0.1", port))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            if connecting.done():
+                await connecting.result().aclose()
+            connecting.cancel()
+            await asyncio.gather(connecting, return_exceptions=True)
+
+    with socket.create_server(("127.0.0.1", 0), backlog=64) as listening:
+        # A socket that nobody closed is a warning, and that an error.
+        asyncio.run(scene(listening.getsockname()[1]))

@@ -72,7 +72,6 @@ class Stream:
             self._states.tell(StateChange("connecting"))
             wait = 0.0
             while (link := await self._unless_leaving(self._connect(wait))) is not None:
-                self._adopt(link)
                 over = await self._unless_leaving(self._keep(link))
                 if over is None:
                     break
@@ -124,6 +123,7 @@ class Stream:
                 self._states.tell(StateChange("retrying", error.detail))
             else:
                 self._denials = 0
+                self._adopt(link)  # here: who is cancelled now must know what there is to close
                 return link
 
     def _adopt(self, link: Link) -> None:
