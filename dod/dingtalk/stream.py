@@ -52,6 +52,7 @@ class Stream:
         self._ended = asyncio.Event()
         self._ended.set()
         self._link: Link | None = None  # the newest
+        self._sleep = Sleep(api.times.slept, wall=wall)  # since then
         self._failures = 0  # attempts and short-lived connections in a row
         self._denials = 0  # refused credentials in a row
         self._brief = 0  # connections in a row that ended before they were settled
@@ -129,6 +130,7 @@ class Stream:
     def _adopt(self, link: Link) -> None:
         self.opened += 1
         self._link = link
+        self._sleep = Sleep(self._times.slept, wall=self._wall)
         self._delivery.attend(link)
         # A gateway may accept and hang up again and again (a suspended app): after the second time
         # a connection must last, or deliver, before it is believed.
@@ -156,12 +158,11 @@ class Stream:
 
     async def _keep(self, link: Link) -> Link:
         """Serve by ``link`` and its successors; returns the one that is over."""
-        sleep = Sleep(self._times.slept, wall=self._wall)
         while True:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._times.look):
                     await link.over.wait()
-            slept = sleep.over(self._times.look)
+            slept = self._sleep.over(self._times.look)
             if link.over.is_set():
                 return link
             if link.age >= self._times.settled or link.life.message_at:
@@ -169,7 +170,7 @@ class Stream:
             doubt = link.life.doubt(time.monotonic(), self._times, slept=slept)
             if doubt is not None:
                 link = await self._replace(link, doubt)
-                sleep.over(0.0)
+                self._sleep.over(0.0)
 
     def _believe(self) -> None:
         if self._brief:
