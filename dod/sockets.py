@@ -8,6 +8,7 @@ peer has gone.
 
 import asyncio
 import importlib.util
+import ipaddress
 import select
 import socket
 import ssl
@@ -16,7 +17,7 @@ from asyncio import sslproto
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from aiohappyeyeballs import start_connection
+from aiohappyeyeballs import AddrInfoType, addr_to_addr_infos, start_connection
 from httpcore import (
     SOCKET_OPTION,
     AsyncConnectionPool,
@@ -205,7 +206,9 @@ class Network(AsyncNetworkBackend):
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(timeout):
-                addresses = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+                addresses = _numeric(host, port) or await loop.getaddrinfo(
+                    host, port, type=socket.SOCK_STREAM
+                )
                 # Not asyncio's own: that one forgets a socket when it is cancelled too late.
                 connected = await start_connection(addresses, happy_eyeballs_delay=_OTHER_FAMILY)
                 transport, flow = await loop.create_connection(Flow, sock=connected)
@@ -228,6 +231,15 @@ def pool(tls: ssl.SSLContext, *, keepalive: float) -> AsyncConnectionPool:
         keepalive_expiry=keepalive,
         network_backend=Network(),
     )
+
+
+def _numeric(host: str, port: int) -> list[AddrInfoType] | None:
+    """The address of a host that is one: there is nothing to ask another thread for."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return None
+    return addr_to_addr_infos((host, port)) if "%" not in host else None
 
 
 async def _bounded(waiter: asyncio.Future[None], seconds: float | None) -> None:

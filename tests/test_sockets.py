@@ -240,3 +240,22 @@ def test_cancelled_at_any_moment_of_connecting_it_leaves_no_socket_behind() -> N
     with socket.create_server(("127.0.0.1", 0), backlog=64) as listening:
         # A socket that nobody closed is a warning, and that an error.
         asyncio.run(scene(listening.getsockname()[1]))
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost"])
+def test_a_host_is_a_name_or_an_address_of_either_family(host: str) -> None:
+    family = socket.AF_INET6 if host == "::1" else socket.AF_INET
+
+    async def scene(port: int) -> None:
+        connection = await Network().connect_tcp(host, port, timeout=5)
+        assert connection.get_extra_info("server_addr")[1] == port
+        await connection.aclose()
+
+    try:
+        listening = socket.create_server(
+            ("::1" if host == "::1" else "127.0.0.1", 0), family=family
+        )
+    except OSError:
+        pytest.skip("no IPv6 here")
+    with listening:
+        asyncio.run(scene(listening.getsockname()[1]))
