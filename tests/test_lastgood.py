@@ -12,10 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dod.config.bots import Tagged, unresolved
-from dod.config.document import Mapping, parse
+from dod.config.document import parse
 from dod.config.emitter import document
 from dod.config.lastgood import TOP, LastGood, file_name
 from dod.config.load import Loaded, load, load_text
+from dod.config.nodes import Mapping
 from dod.config.source import Source
 
 NASTY = [

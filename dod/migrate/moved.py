@@ -5,10 +5,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from dod.config.document import Mapping, Scalar, parse
+from dod.config.document import parse
 from dod.config.emitter import emit
 from dod.config.environment import READERS, Unfit
 from dod.config.masking import conceal, looks_secret
+from dod.config.nodes import Mapping, Scalar
 from dod.config.problems import nearest
 from dod.config.schema import properties
 from dod.config.source import Remark, Source
