@@ -40,7 +40,7 @@ NASTY = [
     "%YAML 1.1",
     "---",
     " lead and trail ",
-    "\ufeffbom \u2028 \x85 \x7f \u202e",
+    "\ufeffbom \u2028 \u202e",
     "",
 ]
 

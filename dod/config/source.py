@@ -7,8 +7,8 @@ import bisect
 import re
 from dataclasses import dataclass, field
 
-# What the YAML specification calls printable; ruamel refuses everything else.
-UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+# What is not even printable for the YAML specification; and NEL, which is there and never meant.
+UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 @dataclass(frozen=True, slots=True, eq=False)

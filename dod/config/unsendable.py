@@ -7,7 +7,7 @@ from dod.config.nodes import Entry, Mapping, Node, Scalar, Sequence
 from dod.config.source import Remark
 
 # What an escape can still make of a value, and JSON, a card or a terminal will not take.
-UNSENDABLE = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff]")
+UNSENDABLE = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 
 ESCAPED = Remark(
     "这里的转义（例如 \\0 或 \\ud83d）写出了控制字符或半个字符，发不到钉钉；"
