@@ -70,9 +70,7 @@ def test_advice_is_a_warning_everywhere_and_exits_with_2(tmp_path: Path) -> None
     assert check(None, {}, folder=tmp_path, out=out) == 2
     assert out.getvalue().startswith("提醒 WARNING bots.yaml:4:33")
     assert loaded.problems[0].severity == "warning"
-    config = ConfigStatus(
-        "bots.yaml", 1, loaded.verdict, 1.0, tuple(it.to_json() for it in loaded.problems)
-    )
+    config = ConfigStatus("bots.yaml", 1, loaded.verdict, 1.0, loaded.problems)
     text = render(Status(1.0, config))
     assert "1. [提醒] bots.yaml:4:33" in text
     assert "1. [warning] bots.yaml:4:33" in text
