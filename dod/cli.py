@@ -106,7 +106,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Explain what is wrong with a configuration, line by line. Offline: it starts "
         "nothing and asks nobody.",
         epilog="exit status: 0 fine, 1 something is wrong (rejected, wholly or in part; or no such "
-        "KEY), 2 warnings only, 64 wrong arguments",
+        "KEY), 2 usable, with warnings or advice, 64 wrong arguments",
     )
     check.add_argument(
         "file",

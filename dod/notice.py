@@ -9,9 +9,9 @@ import re
 import time
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 from dod.config.masking import conceal
+from dod.config.problems import HEADS, Problem
 from dod.config.spec import Language
 from dod.ownfiles import Trouble, write
 from dod.status import BotSnapshot, Status
@@ -69,7 +69,6 @@ _TITLE = (
 _LOADED = ("读取时间：{time}", "Read at: {time}")
 _PROBLEMS = ("== 问题 ==", "== Problems ==")
 _BOTS = ("== 机器人 ==", "== Bots ==")
-_KINDS: dict[str, Pair] = {"error": ("错误", "error"), "warning": ("提醒", "warning")}
 _FIX = ("改成：{fix}", "Write instead: {fix}")
 _OF_BOT = ("（机器人 {bot}）", " (bot {bot})")
 _NAMELESS = ("第 {number} 个机器人", "bot no. {number}")
@@ -100,14 +99,14 @@ def _one(status: Status, tongue: int) -> str:
     return "\n".join(lines)
 
 
-def _problem(number: int, problem: dict[str, Any], tongue: int) -> Iterable[str]:
-    kind = _KINDS[problem["severity"]][tongue]
-    place = f"{problem['file']}:{problem['line']}:{problem['column']}"
-    whose = _OF_BOT[tongue].replace("{bot}", problem["bot"]) if problem["bot"] else ""
-    yield f"{number}. [{kind}] {place}{whose}"
-    yield f"   {problem['message'][('zh', 'en')[tongue]]}"
-    if problem["fix"]:
-        yield f"   {_FIX[tongue].replace('{fix}', problem['fix'])}"
+def _problem(number: int, problem: Problem, tongue: int) -> Iterable[str]:
+    kind = HEADS[problem.severity].split()[tongue].lower()
+    whose = _OF_BOT[tongue].replace("{bot}", problem.bot) if problem.bot else ""
+    yield f"{number}. [{kind}] {problem.place}{whose}"
+    yield from problem.quote
+    yield f"   {(problem.zh, problem.en)[tongue]}"
+    if problem.fix:
+        yield f"   {_FIX[tongue].replace('{fix}', problem.fix)}"
 
 
 def _bot(bot: BotSnapshot, status: Status, tongue: int) -> str:
@@ -117,7 +116,7 @@ def _bot(bot: BotSnapshot, status: Status, tongue: int) -> str:
     numbers = [
         str(number)
         for number, problem in enumerate(status.config.problems, 1)
-        if problem["bot"] == name and problem["severity"] == "error"
+        if problem.bot == name and problem.severity == "error"
     ]
     because = _BECAUSE[tongue].replace("{numbers}", ", ".join(numbers)) if numbers else ""
     state = _STATES[bot.state][tongue]

@@ -85,7 +85,7 @@ class Reloader:
             loads=self._loads,
             verdict=loaded.verdict,
             loaded_at=self._loaded_at,
-            problems=tuple(problem.to_json() for problem in loaded.problems),
+            problems=loaded.problems,
             applied=self.config is not None,
         )
 

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 import dod
+from dod.config.problems import Problem
 from dod.ports import Connection
 
 BotState = Literal[
@@ -96,7 +97,7 @@ def _ages(connection: Connection | None) -> dict[str, int | None] | None:
 
 @dataclass(frozen=True, slots=True)
 class ConfigStatus:
-    """The verdict of the last load. ``problems`` are already JSON (design §2.4).
+    """The verdict of the last load.
 
     ``applied``: some load was accepted, at least partly, since the start.
     """
@@ -105,7 +106,7 @@ class ConfigStatus:
     loads: int = 0
     verdict: Verdict = "waiting"
     loaded_at: float = 0.0
-    problems: tuple[dict[str, Any], ...] = ()
+    problems: tuple[Problem, ...] = ()
     applied: bool = False
 
 
@@ -138,7 +139,7 @@ class Status:
                 "loads": self.config.loads,
                 "verdict": self.config.verdict,
                 "loaded_at": stamp(self.config.loaded_at) if self.config.loaded_at else None,
-                "problems": list(self.config.problems),
+                "problems": [problem.to_json() for problem in self.config.problems],
             },
             "bots": [bot.to_json() for bot in self.bots],
         }

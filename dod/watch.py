@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
+from dod.config.absence import no_folder
 from dod.config.files import ABSENT, Content, combine, contents
 from dod.config.load import NAMES, Loaded
 from dod.config.mounts import mounted, mounted_alone, stale
@@ -211,7 +212,7 @@ class Watch:
         try:
             wanted = inodes(self._folder, self._files)
             if not wanted:
-                self._warn(polling(self._poll, "no folder"))
+                self._warn(no_folder(self._folder, self._poll))
             self._directories.follow(wanted, now)
         except (OSError, RuntimeError) as exc:  # RuntimeError: no more threads on this host
             self._warn(polling(self._poll, str(exc)))

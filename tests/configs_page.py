@@ -34,7 +34,8 @@ SECTIONS = {
         full-width-space-indent full-width-space-after-colon full-width-space-after-dash
         nbsp-indent nbsp-after-colon zero-width-space zero-width-in-value tab-indent
         tabs-everywhere tab-after-colon tab-after-dash tab-before-comment tab-at-line-end control
-        form-feed escape-surrogate escape-nul escape-control-in-key escape-in-tag""",
+        form-feed next-line-sign escape-surrogate escape-nul escape-c1 escape-control-in-key
+        escape-in-tag""",
     "Colons and dashes · 冒号和横线": """
         missing-space-after-colon missing-space-in-braces missing-colon equals-sign
         missing-space-after-dash missing-space-after-dash-everywhere missing-dash double-dash

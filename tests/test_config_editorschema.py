@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 from jsonschema import Draft202012Validator
 
-from dod.config.document import Mapping, parse, plain
+from dod.config.document import parse
 from dod.config.editorschema import NEW_BOT, editor_schema, editor_schema_text
 from dod.config.load import load_text
+from dod.config.nodes import Mapping, plain
 from dod.config.schema import schema, schema_text
 from dod.config.source import Source
 

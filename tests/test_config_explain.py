@@ -6,8 +6,9 @@ import json
 import pytest
 
 from dod.config.check import explain
-from dod.config.document import parse, plain
+from dod.config.document import parse
 from dod.config.explain import Key, every_key, find, to_text, unknown
+from dod.config.nodes import plain
 from dod.config.schema import properties
 from dod.config.source import Source
 

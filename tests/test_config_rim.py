@@ -101,7 +101,7 @@ def test_what_runs_goes_on_after_a_bug_at_a_save(
             (folder / "bots.yaml").write_text(BOT + "    greeting: hello\n", "utf-8")
             look_until(reloader, "rejected")
         assert reloader.config == running
-        assert [it["message"]["en"] for it in reloader.status.problems] == [OWN_BUG.en]
+        assert [it.en for it in reloader.status.problems] == [OWN_BUG.en]
         assert fleet.names == [["a"]]
         (folder / "bots.yaml").write_text(BOT + "    greeting: good day\n", "utf-8")
         look_until(reloader, "accepted")

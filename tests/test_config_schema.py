@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from dod.config.document import Mapping, parse, plain
+from dod.config.document import parse
 from dod.config.load import load_text
+from dod.config.nodes import Mapping, plain
 from dod.config.schema import deref, key_names, of_kind, properties, schema, schema_text, walk
 from dod.config.source import Source
 from dod.config.spec import BotSpec, Config

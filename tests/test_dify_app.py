@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from dod.dify import DifyApp
-from dod.dify.app import _EVENT_LONGEST
+from dod.dify.answer import EVENT_LONGEST, Listener
 from dod.errors import AnswerCut, ConversationGone, DifyError
 from dod.messages import AnswerEvent, Finished, Question, Started, TextDelta, TextReplaced, digest
 from dod.sim.dify.kinds import Kind, Version
@@ -197,14 +197,11 @@ def test_new_conversation_is_left_alone() -> None:
 
 
 def test_short_timeout_does_not_make_a_slow_chat_a_forgotten_one() -> None:
-    async def main() -> tuple[float, float]:
-        slow = DifyApp(url="http://127.0.0.1:1/v1", key=KEY, app_type="chatbot", timeout=5)
-        quick = DifyApp(url="http://127.0.0.1:1/v1", key=KEY, app_type="chatbot")
-        await slow.aclose()
-        await quick.aclose()
-        return slow._first_event, quick._first_event
+    def silence(timeout: float) -> float:
+        listener = Listener("chatbot", "", timeout=timeout, first_event=75.0, linger=1.5)
+        return listener._first_event
 
-    assert asyncio.run(main()) == (25.0, 75.0)
+    assert (silence(5.0), silence(300.0)) == (25.0, 75.0)
 
 
 @pytest.mark.parametrize(("kind", "version"), KINDS)
@@ -534,7 +531,7 @@ def test_charset_of_the_header_is_not_believed() -> None:
 
 
 def test_event_without_end_is_given_up() -> None:
-    endless = STREAM + MESSAGE + b"data: " + b"x" * (_EVENT_LONGEST + 1)
+    endless = STREAM + MESSAGE + b"data: " + b"x" * (EVENT_LONGEST + 1)
     told, _ = against_bytes(Play(endless, hold=True))
     assert isinstance(told.error, AnswerCut)
 

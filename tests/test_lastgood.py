@@ -12,10 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dod.config.bots import Tagged, unresolved
-from dod.config.document import Mapping, parse
+from dod.config.document import parse
 from dod.config.emitter import document
 from dod.config.lastgood import TOP, LastGood, file_name
 from dod.config.load import Loaded, load, load_text
+from dod.config.nodes import Mapping
 from dod.config.source import Source
 
 NASTY = [
@@ -39,7 +40,7 @@ NASTY = [
     "%YAML 1.1",
     "---",
     " lead and trail ",
-    "\ufeffbom \u2028 \x85 \x7f \u202e",
+    "\ufeffbom \u2028 \u202e",
     "",
 ]
 

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dod.config.document import Mapping, parse, plain
+from dod.config.document import parse
 from dod.config.firststart import begin_folder
 from dod.config.load import Loaded, load
+from dod.config.nodes import Mapping, plain
 from dod.config.source import Source
 from dod.config.spec import BotSpec
 from dod.migrate import command

@@ -44,8 +44,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def status_of(loaded: Loaded, *bots: BotSnapshot, loads: int = 1, trouble: str = "") -> Status:
-    problems = tuple(problem.to_json() for problem in loaded.problems)
-    config = ConfigStatus(loaded.file, loads, loaded.verdict, 1_790_000_000.0, problems)
+    config = ConfigStatus(loaded.file, loads, loaded.verdict, 1_790_000_000.0, loaded.problems)
     return Status(1_790_000_000.0, config, bots, trouble=trouble)
 
 
@@ -72,13 +71,29 @@ def broken(folder: Path) -> Loaded:
 def test_every_problem_is_told_with_place_sentences_and_fix(broken: Loaded) -> None:
     text = render(status_of(broken, one("it", verdict="running_old"), one("hr")))
     (problem,) = broken.problems
-    assert f"1. [错误] bots.yaml:8:3（机器人 it）\n   {problem.zh}\n   改成：" in text
-    assert f"1. [error] bots.yaml:8:3 (bot it)\n   {problem.en}\n   Write instead: " in text
+    line = "    8 |   max_worker: 3\n      |   ^\n"
+    assert f"1. [错误] bots.yaml:8:3（机器人 it）\n{line}   {problem.zh}\n   改成：" in text
+    assert f"1. [error] bots.yaml:8:3 (bot it)\n{line}   {problem.en}\n   Write instead: " in text
     assert "max_workers" in text
     assert "- it：已连接钉钉，运行正常；仍按旧配置运行，新的没有采用，见问题 1" in text
     assert "runs with its OLD configuration" in text
     assert "- hr：已连接钉钉，运行正常\n" in text
     assert text.index("只采用了一部分") < text.index("Only a part")
+
+
+def test_the_line_is_quoted_without_its_secret(folder: Path) -> None:
+    text = BROKEN.replace("client_secret: planted-s3cret\n", "client_secret：planted-s3cret\n")
+    (folder / "bots.yaml").write_text(text)
+    said = render(status_of(load(folder, {})))
+    key = "  dingtalk_app_client_secret"
+    assert f"    5 | {key}：••••••\n      | {' ' * len(key)}^\n" in said
+    assert "planted" not in said
+
+
+def test_a_missing_file_has_no_line_to_quote(folder: Path) -> None:
+    said = render(status_of(load(folder, {})))
+    assert "1. [错误] bots.yaml\n   " in said
+    assert " | " not in said
 
 
 def test_english_comes_first_for_those_who_chose_it(broken: Loaded) -> None:

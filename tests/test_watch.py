@@ -810,7 +810,8 @@ def test_a_folder_that_comes_later_is_heard(
         desk.begin()
         desk.run(10)
         assert not desk.watch.hears
-        assert len([line for line in caplog.messages if "inotify" in line]) == 1
+        assert [it for it in caplog.messages if str(folder) in it and "DOD_CONFIG_DIR" in it]
+        assert not [line for line in caplog.messages if "inotify" in line or "sysctl" in line]
         for text in (OLD, NEW):  # and one that is replaced as a whole
             folder.mkdir()
             desk.main.write_text(text)
@@ -826,6 +827,22 @@ def test_a_folder_that_comes_later_is_heard(
             desk.run(POLL + CONFIRM)
     finally:
         desk.watch.close()
+
+
+def test_a_file_in_place_of_the_folder_is_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = tmp_path / "config"
+    folder.write_text(OLD)
+    desk = Desk(folder, inotify=True)
+    try:
+        desk.begin()
+        desk.run(10)
+    finally:
+        desk.watch.close()
+    (line,) = [line for line in caplog.messages if str(folder) in line]
+    assert f"{folder} is no folder" in line
+    assert "sysctl" not in line
 
 
 def test_a_deleted_folder_is_no_fault(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

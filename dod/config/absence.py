@@ -1,5 +1,8 @@
 """What is said when there is nothing to read yet."""
 
+import os
+from pathlib import Path
+
 from dod.config.source import Remark
 
 EMPTY = Remark(
@@ -16,6 +19,23 @@ NO_FOLDER = Remark(
     "The configuration folder does not exist; create it (or, in a container, mount it) and put a "
     "bots.yaml there.",
 )
+
+
+def no_folder(folder: Path, poll: float) -> Remark:
+    """``poll``: seconds until dod looks for it again."""
+    if os.path.lexists(folder):  # never raises, unlike Path.exists
+        return Remark(
+            f"{folder} 不是文件夹，或者 dod 进不去；配置要放在一个文件夹里，"
+            f"dod 每 {poll:g} 秒看一次。",
+            f"{folder} is no folder, or dod may not look into it; dod looks again every "
+            f"{poll:g} s.",
+        )
+    return Remark(
+        f"没有 {folder} 这个配置文件夹（可以用 DOD_CONFIG_DIR 指定另一个）；"
+        f"dod 每 {poll:g} 秒看一次，建好就会用上。",
+        f"There is no configuration folder {folder} (DOD_CONFIG_DIR names another); dod looks for "
+        f"it every {poll:g} s and takes it as soon as it is there.",
+    )
 
 
 def ignored(name: str, taken: str) -> Remark:

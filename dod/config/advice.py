@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from dod.config.addresses import in_clear, public_without_tls
-from dod.config.document import Entry, Mapping, Node, Scalar
 from dod.config.masking import looks_secret
+from dod.config.nodes import Entry, Mapping, Node, Scalar
 from dod.config.problems import Report, shorten
 from dod.config.schema import properties
-from dod.config.secretsfile import Secrets
+from dod.config.secretnames import secret_name, slug_of
+from dod.config.secretsfile import Secrets, into
 from dod.config.source import Place, Remark
 from dod.config.spec import BotSpec
 
@@ -39,8 +40,7 @@ def advise(whole: Whole, report: Report) -> None:
     # A made-up word, as in the demo, gives nothing away.
     clear = list(_secrets_in(whole, lambda it: not it.written and looks_secret(it.text.strip())))
     if clear:
-        key, first = clear[0]
-        report.advise(first.place, secrets_in_clear(key, [node.place for _, node in clear]))
+        report.advise(clear[0].node.place, _to_be_moved(clear, whole.secrets))
     tagged = any(True for _ in _secrets_in(whole, lambda it: it.written.startswith("!secret")))
     if (clear or tagged) and (unused := whole.secrets.unused):
         report.advise(unused[0][1], unused_secrets([name for name, _ in unused]))
@@ -48,19 +48,39 @@ def advise(whole: Whole, report: Report) -> None:
         report.advise(place, remark)
 
 
-def _secrets_in(whole: Whole, wanted: Callable[[Scalar], bool]) -> Iterator[tuple[str, Scalar]]:
-    secret = [key for key, rule in properties("bot").items() if rule.get("writeOnly")]
-    for bot in whole.bots:
+@dataclass(frozen=True, slots=True)
+class _Secret:
+    """A secret value: of which bot (a word for it), under which key."""
+
+    whose: str
+    key: str
+    node: Scalar
+
+
+def _secrets_in(whole: Whole, wanted: Callable[[Scalar], bool]) -> Iterator[_Secret]:
+    keys = [key for key, rule in properties("bot").items() if rule.get("writeOnly")]
+    places = [
+        (it, slug_of(_said(it, "name"), number), keys) for number, it in enumerate(whole.bots, 1)
+    ]
+    web = whole.top.entries.get("web")
+    if web and isinstance(web.node, Mapping):
+        places.append((web.node, "web", ["password"]))
+    for mapping, whose, secret in places:
         for key in secret:
-            entry = bot.entries.get(key)
+            entry = mapping.entries.get(key)
             node = entry.node if entry else None
             if isinstance(node, Scalar) and _text(node) and wanted(node):
-                yield key, node
-    web = whole.top.entries.get("web")
-    entry = web.node.entries.get("password") if web and isinstance(web.node, Mapping) else None
-    node = entry.node if entry else None
-    if isinstance(node, Scalar) and _text(node) and wanted(node):
-        yield "password", node
+                yield _Secret(whose, key, node)
+
+
+def _to_be_moved(clear: Sequence[_Secret], secrets: Secrets) -> Remark:
+    """The advice for secrets in clear, with the first of them as the example."""
+    first = clear[0]
+    places = [it.node.place for it in clear]
+    if name := secrets.holding(_text(first.node)):
+        return secrets_in_clear(first.key, places, name, "")
+    name = secrets.free_name(secret_name(first.whose, first.key))
+    return secrets_in_clear(first.key, places, name, into(name, absent=secrets.absent))
 
 
 def _idle_defaults(whole: Whole) -> Iterator[tuple[Place, Remark]]:
@@ -87,6 +107,11 @@ def _covers(over: Entry | None, under: Entry) -> bool:
     return True
 
 
+def _said(mapping: Mapping, key: str) -> str:
+    entry = mapping.entries.get(key)
+    return _text(entry.node) if entry else ""
+
+
 def _text(node: Node) -> str:
     value = node.value if isinstance(node, Scalar) else None
     return value if isinstance(value, str) else ""
@@ -98,15 +123,19 @@ def _lines(places: Sequence[Place]) -> str:
     return ", ".join(map(str, lines[:_NAMED])) + (" …" if len(lines) > _NAMED else "")
 
 
-def secrets_in_clear(key: str, places: Sequence[Place]) -> Remark:
+def secrets_in_clear(key: str, places: Sequence[Place], name: str, into: str) -> Remark:
+    """``name``: of the entry for the first; ``into``: how to write it, empty if it is there."""
     lines = _lines(places)
     plural = "lines" if "," in lines else "line"
+    line = f'{name}: "…"'
+    first = f"put the line {line} into secrets.yaml first, then write" if into else "write"
     return Remark(
-        f"密钥直接写在文件里（第 {lines} 行），这样可以用。建议：放进 secrets.yaml，这里写 !secret "
-        "和名称；以后把这个文件发给别人时，密钥就不会一起发出去。",
-        f"Secrets stand in this file ({plural} {lines}), which works. A suggestion: put them into "
-        "secrets.yaml and write !secret and the name here; then this file can be shown to others.",
-        f"{key}: !secret it_{'key' if 'key' in key else 'secret'}",
+        f"密钥直接写在文件里（第 {lines} 行），这样可以用。放进 secrets.yaml 更好："
+        f"{f'先在 secrets.yaml 里写一行 {line}，再把' if into else '把'}这里改成 !secret {name}；"
+        "以后把这个文件发给别人时，密钥就不会一起发出去。",
+        f"Secrets stand in this file ({plural} {lines}), which works. Better in secrets.yaml: "
+        f"{first} !secret {name} here; then this file can be shown to others.",
+        f"{into} → {key}: !secret {name}" if into else f"{key}: !secret {name}",
     )
 
 

@@ -5,10 +5,9 @@ from collections.abc import Mapping as Map
 from dataclasses import dataclass
 from typing import Any
 
-from dod.config import document
 from dod.config.complaints import slips_in
-from dod.config.document import Mapping, Node, Scalar, Sequence
 from dod.config.environment import Environment
+from dod.config.nodes import Mapping, Node, Scalar, Sequence, merge
 from dod.config.problems import Report
 from dod.config.rules import Checked, check
 from dod.config.schema import properties
@@ -61,7 +60,7 @@ def read_bots(
             _complain_shape(node, report)
             candidates.append(Candidate(f"#{number}", None, {}))
             continue
-        whole = document.merge(defaults, node) if defaults else node
+        whole = merge(defaults, node) if defaults else node
         name = _text(whole, "name")
         label = name if name and name not in names else f"#{number}"
         checked = check(whole, "bot")

@@ -10,6 +10,7 @@ from dod.config import explain as key_by_key
 from dod.config.implicit import load_all
 from dod.config.load import Loaded, load, load_file, load_text
 from dod.config.masking import conceal
+from dod.config.problems import HEADS
 
 FINE, REJECTED, WARNINGS = 0, 1, 2
 _RED, _YELLOW, _GREEN, _BOLD = "31;1", "33;1", "32", "1"
@@ -27,7 +28,8 @@ def check(
     """Print what is wrong with ``file`` (None: that of ``folder``; ``-``: ``stdin``).
 
     A folder stands for the file that dod would take from it. Returns the exit code: 0 fine,
-    1 something is wrong, 2 warnings only. Colours only on a terminal, and not under NO_COLOR.
+    1 something is wrong, 2 warnings only, of which advice is one (design §2.3). Colours only on a
+    terminal, and not under NO_COLOR.
     """
     if file is None:
         loaded = load_all(folder, environ)
@@ -61,8 +63,8 @@ def painted(text: str) -> str:
     """``text`` of ``to_text`` with the colours of a terminal."""
     lines, colour = [], _BOLD
     for line in text.split("\n"):
-        if head := re.match("错误 ERROR|提醒 WARN", line):
-            colour = _RED if head[0] == "错误 ERROR" else _YELLOW
+        if head := re.match("|".join(HEADS.values()), line):
+            colour = _RED if head[0] == HEADS["error"] else _YELLOW
             lines.append(_paint(head[0], colour) + _paint(line[head.end() :], _BOLD))
         elif re.fullmatch(r" +\| \s*\^", line):
             lines.append(line[:-1] + _paint("^", colour))

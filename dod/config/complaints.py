@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from dod.config.document import Mapping, Node, Odd, Scalar
+from dod.config.nodes import Mapping, Node, Odd, Scalar
 from dod.config.problems import MOST, nearest
 from dod.config.schema import Json, Kind
 from dod.config.slips import on_line

@@ -1,73 +1,23 @@
-"""YAML text → a tree in which everything knows its place.
+"""YAML text → the nodes of a tree, and what is wrong with it.
 
 ruamel's node graph is read instead of its constructed objects: it keeps the place of every key and
 value, quotes and tags, and lets us report *all* duplicate keys. YAML 1.2, so ``yes`` is a word.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from dod.config.composing import MAX_DEPTH, MAX_NODES, compose
+from dod.config.nodes import Entry, Mapping, Node, Odd, Scalar, Sequence
 from dod.config.slips import Wreck
-from dod.config.source import UNSENDABLE, Place, Remark, Source, damage
+from dod.config.source import Place, Remark, Source, damage
 from dod.config.wrecks import explain
 
 MAX_REPAIRS = 20
 MAX_DIGITS = 1_000  # of an integer, in any base: Python writes down 4,300 decimal ones at most
 REPAIRED = 600_000  # characters parsed for repairs in all: each parses the whole text once more
 _CORE = "tag:yaml.org,2002:"
-
-
-@dataclass(frozen=True, slots=True)
-class Odd:
-    """A value that YAML knows and bots.yaml never wants: a date, for one."""
-
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Scalar:
-    """``value`` is what YAML makes of ``text``; ``fault`` says why there is none.
-
-    ``written``: the tag and its words, kept when a tag was resolved (``!secret it_key``).
-    ``after``: what follows on the same line.
-    """
-
-    place: Place
-    value: str | int | float | bool | Odd | None
-    text: str
-    plain: bool = True
-    tag: str = ""
-    after: str = ""
-    last_line: int = 0
-    written: str = ""
-    fault: Remark | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """``key``: where the key stands."""
-
-    key: Place
-    node: "Node"
-
-
-@dataclass(frozen=True, slots=True)
-class Mapping:
-    place: Place
-    entries: dict[str, Entry] = field(default_factory=dict)
-    tag: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Sequence:
-    place: Place
-    items: tuple["Node", ...] = ()
-    tag: str = ""
-
-
-Node = Scalar | Mapping | Sequence
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,70 +196,7 @@ ODD_KEY = Remark(
     "设置项的名字只能是一个词，不能是列表、一组设置或带标签。",
     "The name of a setting must be a plain word, not a list, a mapping or a tag.",
 )
-ESCAPED = Remark(
-    "这里的转义（例如 \\0 或 \\ud83d）写出了控制字符或半个字符，发不到钉钉；"
-    "请删掉它，表情符号直接写即可。",
-    "An escape here (such as \\0 or \\ud83d) makes a control character or half a character, which "
-    "cannot be sent. Delete it; an emoji can be written as it is.",
-)
-REFERRED = Remark(
-    "这个标签得到的值里有看不见的控制字符或残缺的字符；请在它的来源处改正。",
-    "What this tag refers to contains a control character or a broken one; correct it there.",
-)
 BRACES = Remark(
     "“{{ }}” 在这里不会被替换；环境变量写 !env_var 名称，密钥写 !secret 名称。",
     "Nothing replaces '{{ }}' here; write !env_var NAME for a variable, !secret name for a secret.",
 )
-
-
-def plain(node: Node) -> Any:
-    """``node`` as Python objects; dates and the like stay ``Odd``."""
-    if isinstance(node, Scalar):
-        return node.value
-    if isinstance(node, Sequence):
-        return [plain(item) for item in node.items]
-    return {key: plain(entry.node) for key, entry in node.entries.items()}
-
-
-def scalars(node: Node) -> Iterator[Scalar]:
-    """Every scalar below ``node``."""
-    if isinstance(node, Scalar):
-        yield node
-    elif isinstance(node, Sequence):
-        for item in node.items:
-            yield from scalars(item)
-    else:
-        for entry in node.entries.values():
-            yield from scalars(entry.node)
-
-
-def merge(under: Mapping, over: Mapping) -> Mapping:
-    """``over`` on top of ``under``: maps merge, scalars and lists replace."""
-    entries = dict(under.entries)
-    for key, entry in over.entries.items():
-        below = entries.get(key)
-        if below and isinstance(below.node, Mapping) and isinstance(entry.node, Mapping):
-            entries[key] = Entry(entry.key, merge(below.node, entry.node))
-        else:
-            entries[key] = entry
-    return replace(over, entries=entries)
-
-
-def sendable(node: Node) -> Node:
-    """``node``, its tags resolved, without what cannot be sent: a fault stands in its place."""
-    if isinstance(node, Sequence):
-        return replace(node, items=tuple(map(sendable, node.items)))
-    if isinstance(node, Mapping):
-        return replace(node, entries=dict(map(_sendable, node.entries.items())))
-    if UNSENDABLE.search(node.text + node.written + (node.fault.zh if node.fault else "")):
-        return replace(node, value=None, text="", written="", fault=ESCAPED)
-    if isinstance(node.value, str) and UNSENDABLE.search(node.value):
-        return replace(node, value=None, fault=REFERRED)
-    return node
-
-
-def _sendable(item: tuple[str, Entry]) -> tuple[str, Entry]:
-    key, entry = item
-    if not UNSENDABLE.search(key):
-        return key, replace(entry, node=sendable(entry.node))
-    return UNSENDABLE.sub("·", key), Entry(entry.key, Scalar(entry.key, None, "", fault=ESCAPED))

@@ -10,7 +10,7 @@ from collections.abc import Mapping as Map
 from typing import Any
 
 from dod.config.bots import Tagged
-from dod.config.document import Odd
+from dod.config.nodes import Odd
 
 _SIMPLE = 100  # characters: YAML wants a "?" before a key of more than 1,024
 

@@ -15,11 +15,12 @@ from dod.config.absence import EMPTY, NO_FOLDER, ONLY_COMMENTS, ignored, no_file
 from dod.config.advice import Whole, advise
 from dod.config.bots import config_of, read_bots, unresolved
 from dod.config.decoding import CUT, GARBLED, NO_TEXT
-from dod.config.document import Mapping, Node, parse, sendable
+from dod.config.document import parse
 from dod.config.environment import Environment, read_dotenv, read_environment, together
 from dod.config.example import is_example
 from dod.config.files import Files, too_large, unreadable
 from dod.config.masking import Mask
+from dod.config.nodes import Mapping, Node
 from dod.config.outline import bots_of, complain_root, defaults_of, hollow
 from dod.config.problems import Problem, Report
 from dod.config.rules import check
@@ -28,6 +29,7 @@ from dod.config.secretsfile import RUN_SECRETS, Secrets
 from dod.config.source import Remark, Source
 from dod.config.spec import Config, Language
 from dod.config.tags import Tags
+from dod.config.unsendable import sendable
 
 log = logging.getLogger(__name__)
 

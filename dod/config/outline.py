@@ -2,7 +2,7 @@
 
 from dod.config.bots import usable_defaults
 from dod.config.complaints import slips_in
-from dod.config.document import Entry, Mapping, Node, Scalar, Sequence
+from dod.config.nodes import Entry, Mapping, Node, Scalar, Sequence
 from dod.config.problems import Report, nearest
 from dod.config.rules import check
 from dod.config.schema import properties

@@ -14,6 +14,8 @@ from dod.config.masking import Mask
 from dod.config.source import Place, Remark
 
 Severity = Literal["error", "warning"]
+# What a problem is called, here and in bots.status.txt and the log: one word per language.
+HEADS: dict[Severity, str] = {"error": "错误 ERROR", "warning": "提醒 WARNING"}
 MOST = 20  # problems reported at once: beyond that nobody reads
 
 
@@ -22,7 +24,7 @@ class Problem:
     """One problem, safe to show anywhere. ``line`` and ``column`` are 1-based.
 
     ``source_line`` is masked; ``caret`` is the place's offset in it, in characters. ``advice``: a
-    warning of nothing that is wrong.
+    warning of nothing that is wrong; people are told the same word for both.
     """
 
     severity: Severity
@@ -49,20 +51,26 @@ class Problem:
             "fix": self.fix,
         }
 
+    @property
+    def place(self) -> str:
+        """``bots.yaml:7:5``, or the file alone: one that is missing or empty has no such line."""
+        return f"{self.file}:{self.line}:{self.column}" if self.source_line else self.file
+
+    @property
+    def quote(self) -> list[str]:
+        """The source line and its caret, for a font whose characters are equally wide."""
+        if not self.source_line:
+            return []
+        return [
+            f"{self.line:5} | {self.source_line}",
+            f"      | {_blank(self.source_line[: self.caret])}^",
+        ]
+
     def render(self) -> str:
         """Several lines for a terminal: place, source line, caret, both sentences, the fix."""
-        head = "错误 ERROR" if self.severity == "error" else "提醒 WARN"
-        if self.advice:
-            head = "建议 ADVICE"
+        head = HEADS[self.severity]
         whose = f"  [机器人 bot {self.bot}]" if self.bot else ""
-        # There is no line to show of a file that is missing, empty or unreadable.
-        place = f"{self.file}:{self.line}:{self.column}" if self.source_line else self.file
-        lines = [f"{head} {place}{whose}"]
-        if self.source_line:
-            lines += [
-                f"{self.line:5} | {self.source_line}",
-                f"      | {_blank(self.source_line[: self.caret])}^",
-            ]
+        lines = [f"{head} {self.place}{whose}", *self.quote]
         lines += [f"  {self.zh}", f"  {self.en}"]
         if self.fix:
             lines.append(f"  改成 fix: {self.fix}")

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from dod.config.complaints import EXPLAIN, Case, Finding, other
-from dod.config.document import Entry, Mapping, Node, Sequence, plain, scalars
+from dod.config.nodes import Entry, Mapping, Node, Sequence, plain, scalars
 from dod.config.schema import Json, Kind, deref, of_kind, walk
 from dod.config.writing import look, no_secret
 

@@ -5,9 +5,10 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from dod.config.document import Entry, Mapping, Scalar, parse
+from dod.config.document import parse
 from dod.config.files import Files
 from dod.config.masking import looks_secret
+from dod.config.nodes import Entry, Mapping, Scalar
 from dod.config.problems import Report, very_near
 from dod.config.source import Place, Remark, Source
 from dod.config.widesigns import in_word
@@ -39,6 +40,26 @@ class Secrets:
     def unused(self) -> list[tuple[str, Place]]:
         """The entries that nothing refers to, and where they stand."""
         return [(name, it[0]) for name, it in self._entries.items() if name not in self._used]
+
+    @property
+    def absent(self) -> bool:
+        """Whether there is no secrets.yaml."""
+        return self._absent
+
+    def free_name(self, wanted: str) -> str:
+        """``wanted``, or what comes next to it, which no entry has."""
+        names = (wanted, *(f"{wanted}_{number}" for number in range(2, len(self._entries) + 3)))
+        return next(name for name in names if name not in self._entries)
+
+    def holding(self, value: str) -> str:
+        """The name of an entry that is ``value`` already, or nothing."""
+        return next((name for name, it in self._entries.items() if it[1].value == value), "")
+
+    @property
+    def proposal(self) -> str:
+        """How a new entry is made and referred to, as an example."""
+        name = self.free_name("my_secret")
+        return f"{into(name, absent=self._absent)} → !secret {name}"
 
     def refer(self, names: Iterable[str]) -> None:
         """Note what a file refers to, before any of it is looked up."""
@@ -116,7 +137,7 @@ class Secrets:
         if first in self._entries:
             return extra_words(first)
         if looks_secret(name) or not _NAME.fullmatch(name):
-            return NOT_A_SECRETS_NAME
+            return not_a_name(self.proposal)
         if self._absent:
             return no_secrets_file(name)
         # Another bot's secret must never be proposed, however alike the names are.
@@ -141,11 +162,6 @@ def _name_on(line: str) -> str:
 
 
 # -- the sentences
-EXAMPLES = {
-    "!secret": "!secret it_dify_key",
-    "!env_var": "!env_var IT_DIFY_KEY",
-    "!include": "!include bots.d/it.yaml",
-}
 SECRETS_BROKEN = Remark(
     "secrets.yaml 有错误，里面的值用不了（见 secrets.yaml 的那一条）。",
     "secrets.yaml has errors, so its values cannot be used (see the problem in secrets.yaml).",
@@ -156,11 +172,13 @@ SECRETS_SHAPE = Remark(
     'name: "…"',
 )
 
-NOT_A_SECRETS_NAME = Remark(
-    "!secret 后面要写 secrets.yaml 里的名称，不是密钥本身。",
-    "!secret takes the name of an entry of secrets.yaml, not the secret itself.",
-    EXAMPLES["!secret"],
-)
+
+def not_a_name(proposal: str) -> Remark:
+    return Remark(
+        "!secret 后面要写 secrets.yaml 里的名称，不是密钥本身。",
+        "!secret takes the name of an entry of secrets.yaml, not the secret itself.",
+        proposal,
+    )
 
 
 def extra_words(name: str) -> Remark:
@@ -171,11 +189,21 @@ def extra_words(name: str) -> Remark:
     )
 
 
+def into(name: str, *, absent: bool = False) -> str:
+    """How an entry ``name`` is added to secrets.yaml, in both languages."""
+    how = (
+        "新建 secrets.yaml，写 · create secrets.yaml with"
+        if absent
+        else "在 secrets.yaml 里加一行 · add to secrets.yaml"
+    )
+    return f'{how}: {name}: "…"'
+
+
 def no_secrets_file(name: str) -> Remark:
     return Remark(
         f"“!secret {name}” 要从 secrets.yaml 取值，但配置文件夹里没有 secrets.yaml。",
         f"'!secret {name}' takes its value from secrets.yaml, and there is no such file here.",
-        f'新建 secrets.yaml，写 · create secrets.yaml with: {name}: "…"',
+        into(name, absent=True),
     )
 
 
@@ -185,9 +213,7 @@ def no_secret(name: str, free: list[str]) -> Remark:
     return Remark(
         f"secrets.yaml 里没有 “{name}”。",
         f"secrets.yaml has no entry '{name}'.",
-        f"!secret {meant}"
-        if meant
-        else f'在 secrets.yaml 里加一行 · add to secrets.yaml: {name}: "…"',
+        f"!secret {meant}" if meant else into(name),
     )
 
 

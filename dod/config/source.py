@@ -7,10 +7,8 @@ import bisect
 import re
 from dataclasses import dataclass, field
 
-# What the YAML specification calls printable; ruamel refuses everything else.
-UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-# What an escape can still make of a value, and JSON, a card or a terminal will not take.
-UNSENDABLE = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff]")
+# What is not even printable for the YAML specification; and NEL, which is there and never meant.
+UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 @dataclass(frozen=True, slots=True, eq=False)

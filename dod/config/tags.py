@@ -9,11 +9,12 @@ from collections.abc import Mapping as Environ
 from dataclasses import replace
 from pathlib import Path
 
-from dod.config.document import Entry, Node, Scalar, Sequence, parse, scalars
+from dod.config.document import parse
 from dod.config.files import Files
 from dod.config.masking import looks_secret
+from dod.config.nodes import Entry, Node, Scalar, Sequence, scalars
 from dod.config.problems import Report, nearest
-from dod.config.secretsfile import EXAMPLES, Secrets
+from dod.config.secretsfile import Secrets
 from dod.config.source import Remark
 from dod.logs import MASK
 
@@ -59,25 +60,28 @@ class Tags:
             return self._include(node, words, chain)
         node = replace(node, written=f"{node.tag} {words}".strip())
         if node.tag == "!secret":
-            found = self._secrets.find(words) if words else wants_word("!secret")
+            found = self._secrets.find(words) if words else self._wants_word("!secret")
             return _fault(node, found) if isinstance(found, Remark) else replace(node, value=found)
         if node.tag == "!env_var":
             return self._variable(node, words)
         return _fault(node, unknown_tag(node.tag, words))
 
     def _misplaced(self, tag: str) -> Remark:
-        return wants_word(tag) if tag in TAGS else unknown_tag(tag, "")
+        return self._wants_word(tag) if tag in TAGS else unknown_tag(tag, "")
+
+    def _wants_word(self, tag: str) -> Remark:
+        return wants_word(tag, _EXAMPLES.get(tag) or self._secrets.proposal)
 
     def _variable(self, node: Scalar, words: str) -> Node:
         name, _, default = words.partition(" ")
         if not name:
-            return _fault(node, wants_word("!env_var"))
+            return _fault(node, self._wants_word("!env_var"))
         value = self._environ.get(name, "") or default.strip()
         return replace(node, value=value) if value else _fault(node, no_variable(name))
 
     def _include(self, node: Scalar, name: str, chain: tuple[Path, ...]) -> Node:
         if not name:
-            return _fault(node, wants_word("!include"))
+            return _fault(node, self._wants_word("!include"))
         # The path as written is what is watched; where its links lead decides what is allowed.
         path = chain[-1].parent / name
         try:
@@ -112,6 +116,10 @@ def _fault(node: Scalar, remark: Remark) -> Scalar:
 
 
 # -- the sentences
+_EXAMPLES = {
+    "!env_var": "!env_var IT_DIFY_KEY",
+    "!include": "!include bots.d/it.yaml",
+}
 TOO_DEEP = Remark(
     f"!include 太多：最多嵌套 {MAX_DEPTH} 层、一共 {MAX_INCLUDES} 个。",
     f"Too many !include: at most {MAX_DEPTH} levels deep and {MAX_INCLUDES} in all.",
@@ -137,11 +145,11 @@ def unknown_tag(tag: str, words: str) -> Remark:
     return Remark(f"不认识的标签 {tag}。", f"Unknown tag {tag}.", f"{meant} {shown}".strip())
 
 
-def wants_word(tag: str) -> Remark:
+def wants_word(tag: str, example: str) -> Remark:
     return Remark(
         f"{tag} 后面要有一个空格和一个词。",
         f"{tag} must be followed by a space and a word.",
-        EXAMPLES[tag],
+        example,
     )
 
 

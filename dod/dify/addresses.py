@@ -6,16 +6,29 @@ metadata). A name is looked up once and the very address that was judged is then
 """
 
 import asyncio
+import contextlib
 import ipaddress
+import re
 import socket
+import unicodedata
 import urllib.request
-from urllib.parse import parse_qs, urljoin, urlsplit
+from urllib.parse import parse_qs, unquote, urljoin, urlsplit
 
 import httpx
 
 from dod.errors import FileNotTaken
 
-_LOCAL_NAMES = (".local", ".lan", ".internal", ".localdomain", ".home", ".intranet")
+_LOCAL_NAMES = (
+    *(".local", ".lan", ".internal", ".localdomain", ".home", ".home.arpa", ".intranet"),
+    *(".localhost", ".test", ".svc"),
+)
+# IPv6 that only carries an IPv4 address in its last four bytes: mapped, compatible, translated
+# (RFC 4291 §2.5.5, RFC 7915), and what NAT64 makes of a name that has none but that (RFC 6052).
+_CARRIERS = [
+    *map(ipaddress.IPv6Network, ("::ffff:0:0/96", "::/96", "::ffff:0:0:0/96", "64:ff9b::/96"))
+]
+# Of one site or one network, which Python calls global (RFC 3879, RFC 8215).
+_OWN = [*map(ipaddress.IPv6Network, ("fec0::/10", "64:ff9b:1::/48"))]
 _SIGNED = ("sign", "signature", "x-amz-signature", "expires", "token", "nonce", "timestamp")
 _LOOKUP = 5.0  # seconds
 
@@ -58,6 +71,8 @@ class Addresses:
             raise FileNotTaken("no http address", key="picture_address")
         if self.ours(address) or _proxied(url):
             return str(url), url.host
+        if _looks_local(url.host):
+            raise FileNotTaken("an address inside the network", key="picture_address")
         found = await _look_up(url.host, url.port or (443 if url.scheme == "https" else 80))
         for ip in found:
             if not _public(ip):
@@ -77,15 +92,33 @@ async def _look_up(host: str, port: int) -> list[str]:
 
 def _public(ip: str) -> bool:
     address = ipaddress.ip_address(ip.partition("%")[0])
-    inner = getattr(address, "ipv4_mapped", None) or getattr(address, "sixtofour", None)
-    return address.is_global and not address.is_multicast and (inner is None or inner.is_global)
+    inner = None
+    if isinstance(address, ipaddress.IPv6Address):
+        if any(address in network for network in _OWN):
+            return False
+        inner = address.sixtofour
+        if any(address in network for network in _CARRIERS):
+            inner = ipaddress.IPv4Address(address.packed[-4:])
+    address = inner or address
+    return address.is_global and not address.is_multicast
 
 
 def _looks_local(host: str) -> bool:
+    # As a browser reads it: full-width digits and dots are dots and digits.
+    host = unicodedata.normalize("NFKC", unquote(host)).replace("。", ".").lower()
+    host = host.removesuffix(".")
     try:
-        return not _public(host)
+        return not _public(_written_out(host))
     except ValueError:
-        return "." not in host or host.lower().endswith(_LOCAL_NAMES)
+        return "." not in host or host.endswith(_LOCAL_NAMES)
+
+
+def _written_out(host: str) -> str:
+    """127.1, 2130706433 and 0x7f.1 as what they are dialled as; anything else as it is."""
+    if re.fullmatch(r"[0-9a-fx.]*", host):
+        with contextlib.suppress(OSError):
+            return socket.inet_ntoa(socket.inet_aton(host))
+    return host
 
 
 def _proxied(url: httpx.URL) -> bool:

@@ -3,64 +3,41 @@
 Always streaming: the one mode that every kind of app and every version serves (dify-api §1).
 """
 
-import asyncio
 import contextlib
-import logging
-import random
-import time
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager
-from typing import Any, Literal
 from urllib.parse import quote
 
 import httpx
-from httpx_sse import EventSource, ServerSentEvent
 
 from dod import http
 from dod.dify.addresses import Addresses
+from dod.dify.answer import Listener
 from dod.dify.asides import Asides
-from dod.dify.events import Transcript
+from dod.dify.door import Door, no_answer
 from dod.dify.fetch import Fetcher
+from dod.dify.question import Kind, body_of, user_of
 from dod.dify.ratings import rate
-from dod.dify.refusals import refused, trouble
+from dod.dify.refusals import refused
 from dod.dify.uploads import Uploads
-from dod.errors import AnswerCut, ConversationGone, DifyError
 from dod.messages import (
     Abilities,
     AnswerEvent,
-    Finished,
     Parameters,
     Question,
     Rating,
-    UploadedFile,
     Waiting,
     digest,
 )
-from dod.ports import App, Download, Json
+from dod.ports import App, Download
 
-log = logging.getLogger(__name__)
-
-# kind of app: where to ask, and where to stop a task (dify-api §1)
-_PATHS = {
-    "chatbot": ("/chat-messages", "/chat-messages/{}/stop"),
-    "completion": ("/completion-messages", "/completion-messages/{}/stop"),
-    "workflow": ("/workflows/run", "/workflows/tasks/{}/stop"),
+# kind of app: where to stop a task (dify-api §1)
+_STOPS: dict[Kind, str] = {
+    "chatbot": "/chat-messages/{}/stop",
+    "completion": "/completion-messages/{}/stop",
+    "workflow": "/workflows/tasks/{}/stop",
 }
-_USER_LONGEST = 255  # characters; more is answered with HTTP 500
-_EVENT_LONGEST = 16 * 2**20  # bytes of one line
-_REFUSAL_LONGEST = 64 * 2**10  # bytes of a refusal that are read
 _STOP_TIMEOUT = 5.0  # seconds
-_RUN_OUT = 0.25  # seconds for the body to end after the terminal event
-_TWO_PINGS = 25.0  # seconds in which an app that pings has pinged twice
-
-# Nothing has been said, and Dify has not begun: asking again stores nothing twice. A share of the
-# patience each: where nothing listens the address may be wrong, and people should hear of it.
-_ASK_AGAIN = {"dify_unreachable": 1 / 3, "dify_gateway": 1.0, "dify_overloaded": 1.0}
-_AT_ONCE = 10.0  # seconds; a gateway that takes longer to fail may have passed the question on
-
-
-# identity: a proxy that compresses a stream holds it back
-_HEADERS = {"Accept": "text/event-stream, application/json", "Accept-Encoding": "identity"}
 
 
 class DifyApp:
@@ -81,7 +58,7 @@ class DifyApp:
         *,
         url: str,
         key: str,
-        app_type: Literal["chatbot", "completion", "workflow"],
+        app_type: Kind,
         output: str = "",
         timeout: float = 300.0,
         first_event: float = 75.0,
@@ -89,20 +66,17 @@ class DifyApp:
         pauses: tuple[float, ...] = (0.4, 1.2, 3.0, 6.0, 9.0, 12.0, 15.0),
         patience: float = 45.0,
     ) -> None:
-        self._app_type = app_type
-        self._output = output
-        self._timeout = timeout
-        # A shorter silence proves nothing: the first two pings come after 10 and 20 s.
-        self._first_event = min(first_event, max(timeout, _TWO_PINGS))
-        self._linger = linger
-        self._pauses = pauses
-        self._patience = patience
+        self._kind: Kind = app_type
         self._fingerprint = digest(url, key)
-        # Silence is measured here, event by event; httpx only ends what would never end.
+        # Silence is measured by the listener; httpx only ends what would never end.
         # A key with characters that no header can carry is a wrong key: Dify shall say so.
         sendable = "".join(char if "!" <= char <= "~" else "?" for char in key)
         self._client = http.client(
             url, read=timeout + 30.0, headers={"Authorization": f"Bearer {sendable or '?'}"}
+        )
+        self._door = Door(self._client, app_type, timeout=timeout, pauses=pauses, patience=patience)
+        self._listener = Listener(
+            app_type, output, timeout=timeout, first_event=first_event, linger=linger
         )
         self._uploads = Uploads(self._client)
         self._addresses = Addresses(url)
@@ -121,7 +95,8 @@ class DifyApp:
         ``Finished``: that lets the connection be used again.
         """
         response: httpx.Response | None = None
-        async with contextlib.aclosing(self._knock(question)) as steps:
+        knocking = self._door.knock(body_of(question, self._kind))
+        async with contextlib.aclosing(knocking) as steps:
             async for step in steps:
                 if isinstance(step, Waiting):
                     yield step
@@ -129,46 +104,36 @@ class DifyApp:
                     response = step
         if response is None:
             return
-        try:
-            response.encoding = "utf-8"  # whatever a proxy makes of the header
-            response.stream = _Bounded(response.stream)  # type: ignore[arg-type]
-            async with contextlib.aclosing(EventSource(response).aiter_sse()) as source:
-                answer = self._read(source, remembered=bool(question.conversation_id))
-                async with contextlib.aclosing(answer) as events:
-                    async for event in events:
-                        yield event
-                with contextlib.suppress(TimeoutError, httpx.HTTPError):
-                    async with asyncio.timeout(_RUN_OUT):
-                        async for _ in source:
-                            pass
-        finally:
-            await response.aclose()
+        answer = self._listener.listen(response, remembered=bool(question.conversation_id))
+        async with contextlib.aclosing(answer) as events:
+            async for event in events:
+                yield event
 
     async def stop(self, task_id: str, user: str) -> None:
         """Ask Dify to end a task of ``user``; says nothing about whether there was one."""
         if not task_id:
             return
-        path = _PATHS[self._app_type][1].format(quote(task_id, safe=""))
+        path = _STOPS[self._kind].format(quote(task_id, safe=""))
         try:
             response = await self._client.post(
-                path, json={"user": _user(user)}, timeout=_STOP_TIMEOUT
+                path, json={"user": user_of(user)}, timeout=_STOP_TIMEOUT
             )
         except httpx.HTTPError as exc:
-            raise _no_answer(exc) from exc
+            raise no_answer(exc) from exc
         if not response.is_success:
-            raise refused(response.status_code, response.content, app_type=self._app_type)
+            raise refused(response.status_code, response.content, app_type=self._kind)
 
     async def rate(self, message_id: str, rating: Rating, user: str, comment: str = "") -> None:
-        await rate(self._client, message_id, rating, _user(user), comment)
+        await rate(self._client, message_id, rating, user_of(user), comment)
 
     async def abilities(self) -> Abilities:
         return await self._asides.abilities()
 
     async def upload(self, name: str, media: str, file: Download, user: str) -> str:
-        return await self._uploads.upload(name, media, file, _user(user))
+        return await self._uploads.upload(name, media, file, user_of(user))
 
     async def transcribe(self, name: str, media: str, file: Download, user: str) -> str:
-        return await self._uploads.transcribe(name, media, file, _user(user))
+        return await self._uploads.transcribe(name, media, file, user_of(user))
 
     def must_fetch(self, address: str) -> bool:
         return self._addresses.must_fetch(address)
@@ -182,188 +147,12 @@ class DifyApp:
 
     async def suggested(self, message_id: str, user: str) -> tuple[str, ...]:
         """Questions that may come after this answer (see the port)."""
-        return await self._asides.suggested(message_id, _user(user))
+        return await self._asides.suggested(message_id, user_of(user))
 
     async def aclose(self) -> None:
         """Close the clients and what is still streaming. Idempotent."""
         await self._fetcher.aclose()
         await self._client.aclose()
-
-    def _body(self, question: Question) -> Json:
-        fields = {name: _as_input(held) for name, held in question.fields.items()}
-        body: Json = {
-            "inputs": {**question.inputs, **fields},
-            "user": _user(question.user),
-            "response_mode": "streaming",
-        }
-        if question.files:
-            body["files"] = [_as_file(file) for file in question.files]
-        if self._app_type == "chatbot":
-            body["query"] = question.text
-            # Else the first turn's stream stays open until a title is written (dify-api §2).
-            body["auto_generate_name"] = False
-            if question.conversation_id:
-                body["conversation_id"] = question.conversation_id
-        return body
-
-    async def _knock(self, question: Question) -> AsyncGenerator[Waiting | httpx.Response, None]:
-        """The streaming response, asked for again after each pause where that is safe."""
-        body = self._body(question)
-        began = time.monotonic()
-        for pause in (*self._pauses, None):
-            asked = time.monotonic()
-            try:
-                response = await self._send(body)
-            except DifyError as exc:
-                now = time.monotonic()
-                if pause is None or not self._worth(exc, now - began, now - asked):
-                    raise
-                log.debug("asking dify again error=%s", exc)
-            else:
-                yield response
-                return
-            yield Waiting(now - began)
-            await asyncio.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311  jitter
-
-    def _worth(self, error: DifyError, since: float, took: float) -> bool:
-        """Whether to ask again; seconds ``since`` the first time, and that the last one took."""
-        if since >= self._patience * _ASK_AGAIN.get(error.key, 0.0):
-            return False
-        return error.key != "dify_gateway" or took < _AT_ONCE
-
-    async def _send(self, body: Json) -> httpx.Response:
-        """One attempt; more only while kept connections turn out to be closed already."""
-        while True:
-            dialled = False
-
-            async def trace(event: str, _info: Any) -> None:
-                nonlocal dialled
-                dialled = dialled or event.endswith("connect_tcp.started")
-
-            request = self._client.build_request(
-                "POST",
-                _PATHS[self._app_type][0],
-                json=body,
-                headers=_HEADERS,
-                extensions={"trace": trace},
-            )
-            try:
-                async with asyncio.timeout(self._timeout):
-                    response = await self._client.send(request, stream=True)
-            except TimeoutError as exc:
-                raise trouble("dify_timeout", "no response") from exc
-            except (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError) as exc:
-                if dialled:
-                    raise _no_answer(exc) from exc
-            except httpx.HTTPError as exc:
-                raise _no_answer(exc) from exc
-            else:
-                return await self._accepted(response)
-
-    async def _accepted(self, response: httpx.Response) -> httpx.Response:
-        """``response`` if it is a stream; raises what it says otherwise."""
-        media = response.headers.get("content-type", "")
-        if response.status_code == 200 and media.startswith("text/event-stream"):
-            return response
-        body = bytearray()
-        try:
-            with contextlib.suppress(TimeoutError, httpx.HTTPError):
-                async with asyncio.timeout(_STOP_TIMEOUT):
-                    async for chunk in response.aiter_bytes():
-                        body += chunk
-                        if len(body) > _REFUSAL_LONGEST:
-                            break
-        finally:
-            await response.aclose()
-        raise refused(response.status_code, bytes(body), app_type=self._app_type)
-
-    async def _read(
-        self, source: AsyncIterator[ServerSentEvent], *, remembered: bool
-    ) -> AsyncGenerator[AnswerEvent, None]:
-        """What one open stream tells, up to ``Finished``."""
-        said = Transcript(workflow=self._app_type == "workflow", output=self._output)
-        now = asyncio.get_running_loop().time
-        opened, pings = now(), 0
-        until = opened + (self._first_event if remembered else self._timeout)
-        ended: Exception | None = None
-        while True:
-            try:
-                async with asyncio.timeout_at(until):
-                    event = await anext(source, None)
-                if event is None:
-                    break
-                if not event.data:
-                    pings += 1
-                    if pings == 2 and not said.started:  # no silent chatflow: that pings once
-                        until = opened + self._timeout
-                    continue
-                lingering = said.ending
-                for told in said.read(event.data):
-                    yield told
-                    if isinstance(told, Finished):
-                        return
-                if not lingering:
-                    until = now() + (self._linger if said.ending else self._timeout)
-            except (TimeoutError, httpx.HTTPError, ValueError) as exc:
-                ended = exc
-                break
-        finished = said.close()
-        if finished is None:
-            raise _broken_off(said, ended, gone=remembered and pings <= 1) from ended
-        yield finished
-
-
-class _Bounded(httpx.AsyncByteStream):
-    """A response body that ends in an error rather than in a line without end."""
-
-    def __init__(self, stream: httpx.AsyncByteStream) -> None:
-        self._stream = stream
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        length = 0  # bytes of the line so far
-        async for chunk in self._stream:
-            start = chunk.rfind(b"\n")
-            length = length + len(chunk) if start < 0 else len(chunk) - start - 1
-            if length > _EVENT_LONGEST:
-                raise httpx.DecodingError(f"an event of more than {_EVENT_LONGEST} bytes")
-            yield chunk
-
-    async def aclose(self) -> None:
-        await self._stream.aclose()
-
-
-def _as_file(file: UploadedFile) -> Json:
-    return {"type": file.kind, "transfer_method": "local_file", "upload_file_id": file.id}
-
-
-def _as_input(held: UploadedFile | tuple[UploadedFile, ...]) -> Json | list[Json]:
-    if isinstance(held, UploadedFile):
-        return _as_file(held)
-    return [_as_file(file) for file in held]
-
-
-def _user(user: str) -> str:
-    return user if len(user) <= _USER_LONGEST else digest(user)
-
-
-def _no_answer(exc: httpx.HTTPError) -> DifyError:
-    """Nothing came back: refused, unknown host, no route, or broken before the first byte."""
-    if isinstance(exc, httpx.ReadTimeout | httpx.WriteTimeout):
-        return trouble("dify_timeout", repr(exc))
-    begun = isinstance(exc, httpx.ReadError | httpx.WriteError | httpx.RemoteProtocolError)
-    return trouble("dify_cut" if begun else "dify_unreachable", repr(exc))
-
-
-def _broken_off(said: Transcript, exc: Exception | None, *, gone: bool) -> DifyError:
-    """The stream ended without its terminal event; ``exc`` is None if its body ended in order."""
-    silent = isinstance(exc, TimeoutError | httpx.TimeoutException)
-    if gone and not said.started and (silent or exc is None):
-        return ConversationGone("no event on a remembered conversation")
-    key = "dify_timeout" if silent else "dify_cut"
-    detail = repr(exc) if exc else "end of body"
-    if not said.started or (silent and not said.spoke):
-        return trouble(key, detail)
-    return AnswerCut(detail, key=key, retry=True)
 
 
 _: type[App] = DifyApp

@@ -5,22 +5,21 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from dod.config.document import Mapping, Scalar, parse
+from dod.config.document import parse
 from dod.config.emitter import emit
 from dod.config.environment import READERS, Unfit
-from dod.config.masking import conceal, looks_secret
+from dod.config.masking import conceal
+from dod.config.nodes import Mapping, Scalar
 from dod.config.problems import nearest
 from dod.config.schema import properties
+from dod.config.secretnames import secret_name, slug_of
 from dod.config.source import Remark, Source
 from dod.migrate import notes
 from dod.migrate.comments import Comments
 from dod.migrate.original import NAME, OldBot, Original, Unreadable
 from dod.migrate.variables import COUNTERPARTS
 
-_SECRET_NAMES = {
-    "dingtalk_app_client_secret": "dingtalk_secret",
-    "dify_app_api_key": "dify_key",
-}
+_SECRETS = ("dingtalk_app_client_secret", "dify_app_api_key")
 # What the Redis fork tells every app, by ours: core/handlers.py of 2025-03.
 _FORKS_INPUTS = {
     "platform": "dingtalk",
@@ -175,8 +174,8 @@ class _Move:
         for key in sorted(bot.keys, key=known.index):
             line, value = bot.keys[key]
             lines += [f"  {it}" for it in self._comments.above(line)]
-            if key in _SECRET_NAMES:
-                name = f"{slug}_{_SECRET_NAMES[key]}"
+            if key in _SECRETS:
+                name = secret_name(slug, key)
                 kept.append(f"{name}: {emit(value)}\n")
                 shown = f"!secret {name}"
             else:
@@ -195,15 +194,12 @@ class _Move:
 
     def _slug(self, bot: OldBot, number: int) -> str:
         """What its secrets are called: after it, where its name can be part of a name."""
-        slug = re.sub("[^a-z0-9]+", "_", _name(bot, number).lower()).strip("_")[:30]
-        whole = slug and not re.search(r"[^\x00-\x7f]", _name(bot, number))
-        if not whole or slug in self._names or looks_secret(slug) or slug[0].isdigit():
-            slug = f"bot{number}"
+        slug = slug_of(_name(bot, number), number, self._names)
         self._names.add(slug)
         return slug
 
     def _expected(self, bot: OldBot) -> dict[str, Any]:
-        keys = ("name", "dingtalk_app_client_id", *_SECRET_NAMES)
+        keys = ("name", "dingtalk_app_client_id", *_SECRETS)
         return {key: bot.keys[key][1] for key in keys}
 
 

@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dod.config.document import Mapping, Node, Scalar, Sequence, parse, plain, scalars
+from dod.config.document import parse
 from dod.config.files import Files
 from dod.config.load import load_file
 from dod.config.masking import Mask
+from dod.config.nodes import Mapping, Node, Scalar, Sequence, plain, scalars
 from dod.config.problems import Problem, Report, nearest
 from dod.config.schema import key_names, properties
 from dod.config.source import Remark, Source

@@ -2,8 +2,9 @@
 
 import re
 
-from dod.config.document import Entry, Mapping, Node, Scalar, Sequence, parse, scalars
+from dod.config.document import parse
 from dod.config.files import Files
+from dod.config.nodes import Entry, Mapping, Node, Scalar, Sequence, scalars
 from dod.config.source import Source
 
 _COMPOSE = ("docker-compose.yaml", "docker-compose.yml", "compose.yaml", "compose.yml")

@@ -51,8 +51,9 @@ def timed(act: Callable[[], object], runs: int = RUNS) -> float:
 
 def measure() -> dict[str, float]:
     """In a process of its own, which has imported nothing of dod yet."""
-    from dod.config.document import Mapping, Sequence, parse
+    from dod.config.document import parse
     from dod.config.load import load, load_text
+    from dod.config.nodes import Mapping, Sequence
     from dod.config.rules import check
     from dod.config.source import Source
 

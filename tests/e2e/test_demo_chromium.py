@@ -260,6 +260,11 @@ def test_the_panel_tells_what_became_of_a_save(tmp_path: Path) -> None:
         file.write_text(fine.replace("name: 助手", "name：助手"), "utf-8")
         await tab.until("byId('problems').innerText.includes('bots.yaml:9:')")
         assert "Not applied" in await tab.value("byId('verdict').innerText")
+        # A fix is to be typed as it is shown, with the blanks it begins with.
+        file.write_text(fine.replace("    dify_app_type", "      dify_app_type", 1), "utf-8")
+        await tab.until("byId('problems').innerText.includes('line up')")
+        fix = await tab.value("document.querySelector('.problem .fix').innerText")
+        assert "    dify_app_type" in fix
         assert await tab.value("byId('app').dataset.mood") == "bad"
         await tab.picture("desktop-rejected")
         await tab.resize(390, 844)
