@@ -95,7 +95,7 @@ class Bot:
     async def _load(self, line: Line) -> None:
         try:
             await self._meter.load()
-            self._reception.resume(await self._claims_of(line).load(), self._connected)
+            self._reception.resumption.resume(await self._claims_of(line).load(), self._connected)
             self._orphans = asyncio.create_task(self._settle_orphans(), name="orphans")
         except Exception:  # the rim of what is on disk: it must not keep new people from asking
             log.exception("bot=%s what was left on disk cannot be read", self.spec.name)
@@ -261,7 +261,7 @@ class Bot:
         self._serve(line.spec, line, leaving=old)
         # Before the first new message: what the app's people said before a crash.
         left = self._left.pop(line.spec.dingtalk_app_client_id, [])
-        self._reception.resume(left, line.connected)
+        self._reception.resumption.resume(left, line.connected)
 
     def _serve(self, spec: BotSpec, line: Line, *, leaving: Line | None = None) -> None:
         """New messages are served by ``spec``; turns under way keep what they began with."""

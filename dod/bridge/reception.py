@@ -15,7 +15,6 @@ from dod.bridge.conversations import Conversations, key_of
 from dod.bridge.endings import Insisting
 from dod.bridge.extras import Extras
 from dod.bridge.lanes import Lanes, Place
-from dod.bridge.leftovers import close, young
 from dod.bridge.limits import Admission
 from dod.bridge.orders import Orders
 from dod.bridge.pacing import Pace
@@ -24,6 +23,7 @@ from dod.bridge.patience import Patience
 from dod.bridge.presses import Presses
 from dod.bridge.ratings import Ratings
 from dod.bridge.replies import reply
+from dod.bridge.resumption import Resumption
 from dod.bridge.serving import Serving
 from dod.bridge.suggestions import Suggestions
 from dod.bridge.tongues import Tongues
@@ -79,13 +79,20 @@ class Reception:
         self._turns: set[Turn] = set()
         self.insisting = Insisting()
         self._stopped: dict[ConversationKey, int] = {}  # what was said before is to be stopped
-        self._leftovers: list[tuple[asyncio.Event, asyncio.Task[None]]] = []
         self._answered = 0
         self._failed = 0
         self._ratings = Ratings(store, self.patience)
         self._orders = Orders(self._conversations, self._ratings, self._suggestions)
         self.presses = Presses(
             config, lambda: self._turns, self._ratings, self._tongues, self.spawn
+        )
+        self.resumption = Resumption(
+            self.lanes,
+            serving,
+            self._tongues,
+            self.insisting,
+            take_in=self._take_in,
+            spawn=self.spawn,
         )
 
     # -- one message
@@ -123,15 +130,6 @@ class Reception:
         else:
             work = self._take_in(claim, key, place, command, serving)
         self.spawn(work, f"turn {message.id}")
-
-    def resume(self, claims: Iterable[Claim], connected: asyncio.Event) -> None:
-        """Go on with what a crash left, in its order, once ``connected``."""
-        for claim in claims:
-            spec = self._serving().spec
-            key = key_of(claim.client_id, claim.message, spec.conversation)
-            place = self.lanes.enter(key) if claim.state == "taken" else None
-            work = self._take_up(claim, key, place, connected)
-            self._leftovers.append((connected, self.spawn(work, f"leftover {claim.message.id}")))
 
     async def _take_in(
         self,
@@ -193,25 +191,6 @@ class Reception:
             await self._apologise(claim, serving)
         finally:
             serving.release()
-
-    async def _take_up(
-        self, claim: Claim, key: ConversationKey, place: Place | None, connected: asyncio.Event
-    ) -> None:
-        """A message that a crash left behind: answered if it may be, else closed."""
-        await connected.wait()  # only then DingTalk's clock is known
-        serving = self._serving()
-        if place is not None and young(claim, serving.channel.now()):
-            command = command_in(claim.message.text)
-            await self._take_in(claim, key, place, command, serving.hold(), resumed=True)
-            return
-        serving.hold()
-        try:
-            if not await close(claim, serving, self._tongues.of(claim.message)):
-                self.insisting.add(claim, serving, self._tongues.of(claim.message))
-        except Exception:
-            log.exception("bot=%s leftover msg=%s failed", serving.spec.name, claim.message.id)
-        finally:
-            _leave(place, serving)
 
     async def _take_turn(self, claim: Claim, place: Place, serving: Serving) -> None:
         turn = Turn(
@@ -290,9 +269,7 @@ class Reception:
         self.lanes.close()
         self._pairing.close()
         _give_up([turn for turn in self._turns if not turn.place.free], "shutting_down")
-        for connected, task in self._leftovers:
-            if not connected.is_set():  # it would wait for a connection that never comes
-                task.cancel()
+        self.resumption.give_up()
 
     def give_up(self) -> None:
         """Shutting down: end every turn with what it has and a sentence."""
