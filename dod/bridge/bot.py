@@ -14,8 +14,9 @@ from dataclasses import replace
 from dod.bridge import orphans
 from dod.bridge.claims import Claim, Claims
 from dod.bridge.line import Line
-from dod.bridge.reception import Meter, Reception
+from dod.bridge.reception import Reception
 from dod.bridge.serving import Serving
+from dod.bridge.underway import Meter
 from dod.config.spec import BotSpec, Config
 from dod.messages import Message, Press, PressReply
 from dod.ports import App, Channel, StateChange, Store
@@ -316,7 +317,7 @@ class Bot:
             since=self._since,
             generation=self._generation,
             verdict="running_old" if refused else "running",
-            turns=self._reception.turns,
+            turns=self._reception.underway.counts,
             connections=self._opened
             + line.channel.connections
             + (upcoming.channel.connections if upcoming else 0),

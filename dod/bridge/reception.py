@@ -5,19 +5,17 @@ Thread: the bot's loop. The rim of one message is here: whatever goes wrong stay
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Iterable
-from typing import Any, Literal, Protocol
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 from dod.bridge.attachments import Intake
 from dod.bridge.claims import Claim, Claims
 from dod.bridge.commands import AT_ONCE, Command, command_in
 from dod.bridge.conversations import Conversations, key_of
 from dod.bridge.endings import Insisting
-from dod.bridge.extras import Extras
 from dod.bridge.lanes import Lanes, Place
 from dod.bridge.limits import Admission
 from dod.bridge.orders import Orders
-from dod.bridge.pacing import Pace
 from dod.bridge.pairing import Pairing, Waiting, wordless
 from dod.bridge.patience import Patience
 from dod.bridge.presses import Presses
@@ -27,30 +25,14 @@ from dod.bridge.resumption import Resumption
 from dod.bridge.serving import Serving
 from dod.bridge.suggestions import Suggestions
 from dod.bridge.tongues import Tongues
-from dod.bridge.turn import Turn
-from dod.bridge.view import Reason
+from dod.bridge.underway import Meter, Underway
 from dod.config.spec import Config
 from dod.errors import DifyError
 from dod.messages import ConversationKey, Message, digest
 from dod.ports import Store
-from dod.status import Turns
 from dod.texts import say
 
 log = logging.getLogger(__name__)
-
-
-class Meter(Protocol):
-    """What a bot needs of the budget."""
-
-    @property
-    def calls_this_month(self) -> int: ...
-    @property
-    def pushes_this_month(self) -> int: ...
-    async def load(self) -> None: ...
-    async def flush(self) -> None: ...
-    def pace(
-        self, corp_id: str, now: float
-    ) -> Literal["balanced", "economical", "final", "webhook"]: ...
 
 
 class Reception:
@@ -67,24 +49,30 @@ class Reception:
         self.lanes = Lanes(lambda: serving().spec.capacity)
         self.tasks: set[asyncio.Task[None]] = set()
         self.corp_id = ""  # of the last message
-        self._serving = serving
-        self._meter = meter
-        self._store = store
-        self._conversations = Conversations(store, self.patience)
-        self._suggestions = Suggestions(store)
         self._tongues = Tongues(config)
         self._admission = Admission(store, config, self.patience)
         self._intake = Intake()
         self._pairing = Pairing()
-        self._turns: set[Turn] = set()
         self.insisting = Insisting()
-        self._stopped: dict[ConversationKey, int] = {}  # what was said before is to be stopped
-        self._answered = 0
-        self._failed = 0
-        self._ratings = Ratings(store, self.patience)
-        self._orders = Orders(self._conversations, self._ratings, self._suggestions)
+        conversations = Conversations(store, self.patience)
+        suggestions = Suggestions(store)
+        ratings = Ratings(store, self.patience)
+        self._orders = Orders(conversations, ratings, suggestions)
+        self.underway = Underway(
+            store,
+            self.patience,
+            self.lanes,
+            meter,
+            conversations=conversations,
+            intake=self._intake,
+            ratings=ratings,
+            suggestions=suggestions,
+            tongues=self._tongues,
+            insisting=self.insisting,
+            spawn=self.spawn,
+        )
         self.presses = Presses(
-            config, lambda: self._turns, self._ratings, self._tongues, self.spawn
+            config, lambda: self.underway.turns, ratings, self._tongues, self.spawn
         )
         self.resumption = Resumption(
             self.lanes,
@@ -108,7 +96,7 @@ class Reception:
         waits = wordless(message) and serving.spec.image_wait_seconds > 0
         if command in {"stop", "new"}:
             dropped = self._pairing.drop((key, message.sender.key))
-            running = self._stop(key) or bool(dropped)
+            running = self.underway.stop(key) or bool(dropped)
             for waiting in dropped:
                 self.spawn(waiting.done(), f"dropped {waiting.message.id}")
         if command not in AT_ONCE and not waits:
@@ -152,10 +140,10 @@ class Reception:
                 await self._obey(command, claim, place, serving)
             elif place is not None:
                 await self._pairing.join((key, message.sender.key), claim)
-                await self._take_turn(claim, place, serving)
+                await self.underway.take(claim, place, serving)
         except Exception:
             log.exception("bot=%s msg=%s failed", serving.spec.name, message.id)
-            self._failed += 1
+            self.underway.failed += 1
             await self._apologise(claim, serving)
         finally:
             _leave(place, serving)
@@ -186,45 +174,11 @@ class Reception:
                     await self._take_in(claim, place.key, place, None, serving.hold())
         except Exception:
             log.exception("bot=%s msg=%s failed", serving.spec.name, claim.message.id)
-            self._failed += 1
+            self.underway.failed += 1
             self._pairing.take_out(waiting, claim)
             await self._apologise(claim, serving)
         finally:
             serving.release()
-
-    async def _take_turn(self, claim: Claim, place: Place, serving: Serving) -> None:
-        turn = Turn(
-            claim,
-            place,
-            serving,
-            conversations=self._conversations,
-            intake=self._intake,
-            extras=Extras(
-                self._store,
-                self.patience,
-                self._suggestions,
-                serving,
-                key=place.key,
-                tongue=self._tongues.of(claim.message),
-            ),
-            pace=self._pace(claim.message, serving),
-            tongue=self._tongues.of(claim.message),
-        )
-        self._turns.add(turn)
-        if place.serial < self._stopped.get(place.key, -1):
-            turn.give_up("stopped")
-        try:
-            outcome = await turn.run()
-        finally:
-            remembered = self._ratings.remember(turn)
-            self._turns.discard(turn)
-        self.spawn(self._ratings.save(remembered), "rateable")
-        if turn.unsettled:
-            self.insisting.add(claim, serving, self._tongues.of(claim.message))
-        if outcome in {"answered", "empty", "stopped", "paused"}:
-            self._answered += 1
-        elif outcome == "failed":
-            self._failed += 1
 
     async def _turn_away(self, claim: Claim, serving: Serving, sentence: str) -> None:
         await claim.done()
@@ -258,24 +212,18 @@ class Reception:
 
     # -- all messages
 
-    def _stop(self, key: ConversationKey) -> bool:
-        """Stop what a person has asked so far, running or waiting; False if there is nothing."""
-        self._stopped[key] = self.lanes.now()
-        _give_up([turn for turn in self._turns if turn.place.key == key], "stopped")
-        return self.lanes.busy(key)
-
     def give_up_waiting(self) -> None:
         """Shutting down: nobody's turn begins any more."""
         self.lanes.close()
         self._pairing.close()
-        _give_up([turn for turn in self._turns if not turn.place.free], "shutting_down")
+        self.underway.give_up_waiting()
         self.resumption.give_up()
 
     def give_up(self) -> None:
         """Shutting down: end every turn with what it has and a sentence."""
         self.lanes.close()
         self.insisting.hurry()
-        _give_up(self._turns, "shutting_down")
+        self.underway.give_up()
 
     async def until_idle(self, seconds: float) -> None:
         """Wait until every message is answered, at most ``seconds``."""
@@ -303,21 +251,7 @@ class Reception:
         if tasks:
             await asyncio.wait(tasks, timeout=1.0)
 
-    @property
-    def turns(self) -> Turns:
-        return Turns(
-            answered=self._answered,
-            failed=self._failed,
-            in_flight=len(self.lanes.running),
-            waiting=len(self.lanes.waiting),
-        )
-
     # -- small things
-
-    def _pace(self, message: Message, serving: Serving) -> Pace | Literal["webhook"]:
-        if serving.spec.card_updates != "auto":
-            return serving.spec.card_updates
-        return self._meter.pace(message.corp_id, serving.channel.now())
 
     async def _say(self, serving: Serving, message: Message, sentence: str) -> None:
         await reply(serving.channel, serving.spec.name, message, sentence)
@@ -327,8 +261,3 @@ def _leave(place: Place | None, serving: Serving) -> None:
     if place is not None:
         place.leave()
     serving.release()
-
-
-def _give_up(turns: Iterable[Turn], reason: Reason) -> None:
-    for turn in tuple(turns):
-        turn.give_up(reason)
