@@ -15,7 +15,7 @@ from dod.bridge import orphans
 from dod.bridge.claims import Claim, Claims
 from dod.bridge.line import Line
 from dod.bridge.reception import Reception
-from dod.bridge.serving import Serving
+from dod.bridge.servings import Servings
 from dod.bridge.underway import Meter
 from dod.config.spec import BotSpec, Config
 from dod.messages import Message, Press, PressReply
@@ -52,16 +52,12 @@ class Bot:
         self._owner, self._alive = owner, alive
         self._store = store
         self._make_channel = make_channel
-        self._make_app = make_app
         self._meter = meter
         self._config = config
         self._line = Line(spec, make_channel(spec))
         self._next_line: Line | None = None
-        self._serving = Serving(spec, make_app(spec), self._line.channel)
-        self._line.serving = self._serving
-        self._servings = [self._serving]  # also those that only old turns use
-        self._retiring: set[asyncio.Task[None]] = set()
-        self._reception = Reception(store, lambda: self._serving, config, meter)
+        self._servings = Servings(spec, self._line, make_app)
+        self._reception = Reception(store, lambda: self._servings.newest, config, meter)
         self._claims: dict[str, Claims] = {}
         self._left: dict[str, list[Claim]] = {}  # by client id: what a crash left there
         self._connected = asyncio.Event()  # by any line, once
@@ -70,14 +66,13 @@ class Bot:
         self._state: BotState = "starting"
         self._since = time.time()
         self._error = ""
-        self._generation = 1
         self._loading: asyncio.Task[None] | None = None
         self._orphans: asyncio.Task[None] | None = None
         self._opened = 0  # websockets of lines that have left
 
     @property
     def spec(self) -> BotSpec:
-        return self._serving.spec
+        return self._servings.newest.spec
 
     # -- life
 
@@ -145,8 +140,7 @@ class Bot:
         if not patient:
             self._reception.give_up_waiting()
         await self._reception.until_idle(deadline - CLOSING - loop.time())
-        for serving in self._servings:  # also of channels that only old turns use
-            serving.channel.hurry()
+        self._servings.hurry()
         self._reception.give_up()
         await self._reception.until_idle(deadline - loop.time())
         for task in (self._loading, self._orphans):
@@ -159,14 +153,13 @@ class Bot:
     async def aclose(self) -> None:
         """End everything at once, close everything. Idempotent."""
         await self._reception.halt()
-        for task in (*self._retiring, *filter(None, (self._loading, self._orphans))):
+        self._servings.halt()
+        for task in filter(None, (self._loading, self._orphans)):
             task.cancel()
         for line in (self._line, self._next_line):
             if line is not None:
                 await self._close_line(line)
-        for serving in self._servings:
-            await serving.channel.aclose()
-            await serving.app.aclose()
+        await self._servings.aclose()
         self._change("stopped")
 
     async def tell(self, staff_ids: Sequence[str], text: str) -> None:
@@ -182,11 +175,13 @@ class Bot:
         async def receive(message: Message) -> None:
             self._believe(line)  # a message is the best proof
             # Who came by the old channel is answered there, also while it leaves.
-            serving = line.serving or self._serving
+            serving = line.serving or self._servings.newest
             await self._reception.receive(message, client_id, claims, serving)
 
         async def press(pressed: Press) -> PressReply:
-            return await self._reception.presses.answer(pressed, line.serving or self._serving)
+            return await self._reception.presses.answer(
+                pressed, line.serving or self._servings.newest
+            )
 
         async def run() -> None:
             await line.channel.run(receive, lambda change: self._on_state(line, change), press)
@@ -265,28 +260,8 @@ class Bot:
         self._reception.resumption.resume(left, line.connected)
 
     def _serve(self, spec: BotSpec, line: Line, *, leaving: Line | None = None) -> None:
-        """New messages are served by ``spec``; turns under way keep what they began with."""
-        old = self._serving
-        same_app = _app_keys(spec) == _app_keys(old.spec)
-        app = old.app if same_app else self._make_app(spec)
-        line.serving = self._serving = Serving(spec, app, line.channel)
-        self._servings.append(self._serving)
-        self._generation += 1
+        self._servings.serve(spec, line, leaving=leaving)
         self._reception.lanes.admit()
-        task = asyncio.create_task(self._retire(old, leaving), name="old settings")
-        self._retiring.add(task)
-        task.add_done_callback(self._retiring.discard)
-
-    async def _retire(self, serving: Serving, leaving: Line | None) -> None:
-        """Close what nothing uses any more, and what nothing more can come by."""
-        if leaving is not None and leaving.leaving is not None:
-            await asyncio.wait({leaving.leaving})
-        await serving.unused()
-        self._servings.remove(serving)
-        if not any(serving.app is other.app for other in self._servings):
-            await serving.app.aclose()
-        if not any(serving.channel is other.channel for other in self._servings):
-            await serving.channel.aclose()
 
     def _claims_of(self, line: Line) -> Claims:
         client_id = line.spec.dingtalk_app_client_id
@@ -315,7 +290,7 @@ class Bot:
             name=self.spec.name,
             state=self._state,
             since=self._since,
-            generation=self._generation,
+            generation=self._servings.generation,
             verdict="running_old" if refused else "running",
             turns=self._reception.underway.counts,
             connections=self._opened
@@ -328,14 +303,3 @@ class Bot:
             else self._error,
             connection=line.channel.connection,
         )
-
-
-def _app_keys(spec: BotSpec) -> tuple[object, ...]:
-    """What a Dify client is made of."""
-    return (
-        spec.dify_app_type,
-        spec.dify_app_api_key,
-        spec.dify_api_url,
-        spec.dify_output,
-        spec.dify_timeout_seconds,
-    )
