@@ -1,7 +1,7 @@
 """One bot: its channel, its app, and how both are changed without losing a message.
 
-Thread: one loop, its own. It knows no threads and no libraries, only the ports. Longer than a
-module should be: which line serves, leaves or waits is decided in one place.
+Thread: one loop, its own. It knows no threads and no libraries, only the ports.
+Which line serves, leaves or waits is decided here.
 """
 
 import asyncio
@@ -11,8 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from dod.bridge import orphans
-from dod.bridge.claims import Claim, Claims
+from dod.bridge.ledger import LOADING, Ledger
 from dod.bridge.line import Line
 from dod.bridge.reception import Reception
 from dod.bridge.servings import Servings
@@ -25,7 +24,6 @@ from dod.status import BotSnapshot, BotState
 log = logging.getLogger(__name__)
 
 CLOSING = 2.5  # seconds before the deadline: Dify is told to stop and cards are closed
-LOADING = 10.0  # seconds to wait for a slow store at start
 PROOF = 0.25  # seconds that a new connection must last before the old one leaves for it
 
 
@@ -49,25 +47,28 @@ class Bot:
         alive: Callable[[str], bool] = lambda _owner: False,
     ) -> None:
         """``owner`` names this bot's run, ``alive`` tells of others (see ``Claims``)."""
-        self._owner, self._alive = owner, alive
-        self._store = store
         self._make_channel = make_channel
         self._meter = meter
-        self._config = config
         self._line = Line(spec, make_channel(spec))
         self._next_line: Line | None = None
         self._servings = Servings(spec, self._line, make_app)
         self._reception = Reception(store, lambda: self._servings.newest, config, meter)
-        self._claims: dict[str, Claims] = {}
-        self._left: dict[str, list[Claim]] = {}  # by client id: what a crash left there
-        self._connected = asyncio.Event()  # by any line, once
+        self._ledger = Ledger(
+            store,
+            self._reception.patience,
+            self._reception.resumption,
+            config,
+            bot=lambda: self.spec.name,
+            channel=lambda: self._line.channel,
+            owner=owner,
+            alive=alive,
+        )
         self._over = asyncio.Event()
         self._broken: BaseException | None = None
         self._state: BotState = "starting"
         self._since = time.time()
         self._error = ""
         self._loading: asyncio.Task[None] | None = None
-        self._orphans: asyncio.Task[None] | None = None
         self._opened = 0  # websockets of lines that have left
 
     @property
@@ -91,24 +92,9 @@ class Bot:
     async def _load(self, line: Line) -> None:
         try:
             await self._meter.load()
-            self._reception.resumption.resume(await self._claims_of(line).load(), self._connected)
-            self._orphans = asyncio.create_task(self._settle_orphans(), name="orphans")
+            await self._ledger.load(line.spec.dingtalk_app_client_id)
         except Exception:  # the rim of what is on disk: it must not keep new people from asking
             log.exception("bot=%s what was left on disk cannot be read", self.spec.name)
-
-    async def _settle_orphans(self) -> None:
-        await self._connected.wait()  # only then DingTalk's clock is known
-        try:
-            await orphans.settle(
-                self.spec.name,
-                self._store,
-                self._line.channel,
-                self._config(),
-                mine=self._claims,
-                alive=self._alive,
-            )
-        except Exception:  # as above
-            log.exception("bot=%s what other apps left cannot be settled", self.spec.name)
 
     def take(self, spec: BotSpec) -> None:
         """Serve by ``spec`` from the next message on; new credentials once they are connected."""
@@ -143,9 +129,7 @@ class Bot:
         self._servings.hurry()
         self._reception.give_up()
         await self._reception.until_idle(deadline - loop.time())
-        for task in (self._loading, self._orphans):
-            if task is not None:
-                task.cancel()
+        self._halt_loading()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(0.5):
                 await self._meter.flush()
@@ -154,13 +138,17 @@ class Bot:
         """End everything at once, close everything. Idempotent."""
         await self._reception.halt()
         self._servings.halt()
-        for task in filter(None, (self._loading, self._orphans)):
-            task.cancel()
+        self._halt_loading()
         for line in (self._line, self._next_line):
             if line is not None:
                 await self._close_line(line)
         await self._servings.aclose()
         self._change("stopped")
+
+    def _halt_loading(self) -> None:
+        self._ledger.halt()
+        if self._loading is not None:
+            self._loading.cancel()
 
     async def tell(self, staff_ids: Sequence[str], text: str) -> None:
         """Send a message unasked. Raises DingTalkError."""
@@ -169,8 +157,8 @@ class Bot:
     # -- lines
 
     def _open(self, line: Line) -> None:
-        claims = self._claims_of(line)
         client_id = line.spec.dingtalk_app_client_id
+        claims = self._ledger.claims(client_id)
 
         async def receive(message: Message) -> None:
             self._believe(line)  # a message is the best proof
@@ -191,11 +179,7 @@ class Bot:
 
     async def _open_next(self, line: Line) -> None:
         """Know what the new app's messages came to before, then connect."""
-        client_id = line.spec.dingtalk_app_client_id
-        if client_id not in self._claims:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(LOADING):
-                    self._left[client_id] = await self._claims_of(line).load()
+        await self._ledger.read(line.spec.dingtalk_app_client_id)
         if line is self._next_line:
             self._open(line)
 
@@ -215,7 +199,7 @@ class Bot:
         if change.state == "connected":
             line.connected.set()
             if line is self._line:
-                self._connected.set()
+                self._ledger.connected.set()
             elif self._line.change.state == "connected":
                 # A suspended app's connection is accepted and closed at once (dingtalk-protocol
                 # §10.3): it must not replace one that works.
@@ -229,7 +213,7 @@ class Bot:
         if line is self._next_line and line.change.state == "connected":
             self._next_line = None
             self._swap(line)
-            self._connected.set()
+            self._ledger.connected.set()
             self._show(line)
 
     def _show(self, line: Line) -> None:
@@ -256,25 +240,11 @@ class Bot:
         old.leaving = self._reception.spawn(old.channel.leave(), "old channel leaves")
         self._serve(line.spec, line, leaving=old)
         # Before the first new message: what the app's people said before a crash.
-        left = self._left.pop(line.spec.dingtalk_app_client_id, [])
-        self._reception.resumption.resume(left, line.connected)
+        self._ledger.resume(line.spec.dingtalk_app_client_id, line.connected)
 
     def _serve(self, spec: BotSpec, line: Line, *, leaving: Line | None = None) -> None:
         self._servings.serve(spec, line, leaving=leaving)
         self._reception.lanes.admit()
-
-    def _claims_of(self, line: Line) -> Claims:
-        client_id = line.spec.dingtalk_app_client_id
-        if client_id not in self._claims:
-            self._claims[client_id] = Claims(
-                client_id,
-                self._store,
-                owner=self._owner,
-                alive=self._alive,
-                bot=lambda: self.spec.name,
-                patience=self._reception.patience,
-            )
-        return self._claims[client_id]
 
     # -- telling
 
