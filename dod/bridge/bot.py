@@ -11,8 +11,8 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from dod.bridge.ledger import LOADING, Ledger
 from dod.bridge.line import Line
+from dod.bridge.promises import LOADING, Promises
 from dod.bridge.reception import Reception
 from dod.bridge.servings import Servings
 from dod.bridge.underway import Meter
@@ -53,7 +53,7 @@ class Bot:
         self._next_line: Line | None = None
         self._servings = Servings(spec, self._line, make_app)
         self._reception = Reception(store, lambda: self._servings.newest, config, meter)
-        self._ledger = Ledger(
+        self._promises = Promises(
             store,
             self._reception.patience,
             self._reception.resumption,
@@ -92,7 +92,7 @@ class Bot:
     async def _load(self, line: Line) -> None:
         try:
             await self._meter.load()
-            await self._ledger.load(line.spec.dingtalk_app_client_id)
+            await self._promises.load(line.spec.dingtalk_app_client_id)
         except Exception:  # the rim of what is on disk: it must not keep new people from asking
             log.exception("bot=%s what was left on disk cannot be read", self.spec.name)
 
@@ -146,7 +146,7 @@ class Bot:
         self._change("stopped")
 
     def _halt_loading(self) -> None:
-        self._ledger.halt()
+        self._promises.halt()
         if self._loading is not None:
             self._loading.cancel()
 
@@ -158,7 +158,7 @@ class Bot:
 
     def _open(self, line: Line) -> None:
         client_id = line.spec.dingtalk_app_client_id
-        claims = self._ledger.claims(client_id)
+        claims = self._promises.claims(client_id)
 
         async def receive(message: Message) -> None:
             self._believe(line)  # a message is the best proof
@@ -179,7 +179,7 @@ class Bot:
 
     async def _open_next(self, line: Line) -> None:
         """Know what the new app's messages came to before, then connect."""
-        await self._ledger.read(line.spec.dingtalk_app_client_id)
+        await self._promises.read(line.spec.dingtalk_app_client_id)
         if line is self._next_line:
             self._open(line)
 
@@ -199,7 +199,7 @@ class Bot:
         if change.state == "connected":
             line.connected.set()
             if line is self._line:
-                self._ledger.connected.set()
+                self._promises.connected.set()
             elif self._line.change.state == "connected":
                 # A suspended app's connection is accepted and closed at once (dingtalk-protocol
                 # §10.3): it must not replace one that works.
@@ -213,7 +213,7 @@ class Bot:
         if line is self._next_line and line.change.state == "connected":
             self._next_line = None
             self._swap(line)
-            self._ledger.connected.set()
+            self._promises.connected.set()
             self._show(line)
 
     def _show(self, line: Line) -> None:
@@ -240,7 +240,7 @@ class Bot:
         old.leaving = self._reception.spawn(old.channel.leave(), "old channel leaves")
         self._serve(line.spec, line, leaving=old)
         # Before the first new message: what the app's people said before a crash.
-        self._ledger.resume(line.spec.dingtalk_app_client_id, line.connected)
+        self._promises.resume(line.spec.dingtalk_app_client_id, line.connected)
 
     def _serve(self, spec: BotSpec, line: Line, *, leaving: Line | None = None) -> None:
         self._servings.serve(spec, line, leaving=leaving)

@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 LOADING = 10.0  # seconds to wait for a slow store at start
 
 
-class Ledger:
+class Promises:
     """Lifecycle: ``load`` at start; ``read`` → ``resume`` for a new client id; ``halt``.
 
     ``connected``: by any line, once. ``owner``, ``alive``: see ``Claims``.
