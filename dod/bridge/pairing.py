@@ -7,15 +7,17 @@ import asyncio
 from dataclasses import dataclass, field, replace
 
 from dod.bridge.claims import Claim
+from dod.config.spec import BotSpec
 from dod.messages import ConversationKey, Message
 
 Owner = tuple[ConversationKey, str]  # whose memory, and who: a group may share one conversation
 
 
-def wordless(message: Message) -> bool:
+def waits_for_question(message: Message, spec: BotSpec) -> bool:
     """It brings something to look at, and asks nothing yet. A voice asks by itself."""
     seen = any(it.kind != "audio" for it in message.attachments)
-    return seen and not message.text.strip() and not message.error_code
+    wordless = seen and not message.text.strip() and not message.error_code
+    return wordless and spec.image_wait_seconds > 0
 
 
 @dataclass(eq=False, slots=True)
@@ -70,8 +72,10 @@ class Pairing:
         earlier = [it for it in self.drop(owner) if it is not claim]
         if not earlier:
             return
-        brought = [it for one in earlier for it in one.message.attachments]
-        merged = (*brought, *claim.message.attachments)
+        own = claim.message.attachments
+        # After a crash between the two writes below it has brought them already.
+        brought = [it for one in earlier for it in one.message.attachments if it not in own]
+        merged = (*brought, *own)
         await claim.rewritten(replace(claim.message, attachments=merged))
         for one in earlier:  # after the line above: a crash in between asks twice, never not at all
             await one.done()

@@ -16,7 +16,7 @@ from dod.bridge.endings import Insisting
 from dod.bridge.lanes import Lanes, Place
 from dod.bridge.limits import Admission
 from dod.bridge.orders import Orders
-from dod.bridge.pairing import Pairing, Waiting, wordless
+from dod.bridge.pairing import Pairing, Waiting, waits_for_question
 from dod.bridge.patience import Patience
 from dod.bridge.presses import Presses
 from dod.bridge.ratings import Ratings
@@ -80,6 +80,7 @@ class Reception:
             self._tongues,
             self.insisting,
             take_in=self._take_in,
+            take_in_later=self._take_in_later,
             spawn=self.spawn,
         )
 
@@ -93,7 +94,7 @@ class Reception:
         self.corp_id = message.corp_id or self.corp_id
         key = key_of(client_id, message, serving.spec.conversation)
         place, running = None, False
-        waits = wordless(message) and serving.spec.image_wait_seconds > 0
+        waits = waits_for_question(message, serving.spec)
         if command in {"stop", "new"}:
             dropped = self._pairing.drop((key, message.sender.key))
             running = self.underway.stop(key) or bool(dropped)
@@ -113,8 +114,7 @@ class Reception:
         if command == "stop" and not running:
             command = "stop_nothing"
         if waits:
-            paired = self._pairing.enter((key, message.sender.key), claim)
-            work = self._take_in_later(claim, paired, serving)
+            work = self._take_in_later(claim, key, serving)
         else:
             work = self._take_in(claim, key, place, command, serving)
         self.spawn(work, f"turn {message.id}")
@@ -161,8 +161,17 @@ class Reception:
             await claim.finishing(say("failed", language, reason=sentence), guid, failed=True)
         self.insisting.add(claim, serving, language)
 
-    async def _take_in_later(self, claim: Claim, waiting: Waiting, serving: Serving) -> None:
+    def _take_in_later(
+        self, claim: Claim, key: ConversationKey, serving: Serving, *, resumed: bool = False
+    ) -> Coroutine[Any, Any, None]:
         """Something to look at: asked with the question that follows, or soon without."""
+        waiting = self._pairing.enter((key, claim.message.sender.key), claim)
+        return self._wait(claim, waiting, serving, resumed=resumed)
+
+    async def _wait(
+        self, claim: Claim, waiting: Waiting, serving: Serving, *, resumed: bool
+    ) -> None:
+        """Wait for the question, and release ``serving`` whatever happens."""
         try:
             refusal = await self._refusal(claim.message, serving, counts=False)
             if refusal is not None and self._pairing.take_out(waiting, claim):
@@ -171,7 +180,8 @@ class Reception:
                 claim = waiting.claims[-1]
                 if await self._pairing.wait(waiting, serving.spec.image_wait_seconds):
                     place = self.lanes.enter(waiting.owner[0])
-                    await self._take_in(claim, place.key, place, None, serving.hold())
+                    held = serving.hold()
+                    await self._take_in(claim, place.key, place, None, held, resumed=resumed)
         except Exception:
             log.exception("bot=%s msg=%s failed", serving.spec.name, claim.message.id)
             self.underway.failed += 1

@@ -14,6 +14,7 @@ from dod.bridge.conversations import key_of
 from dod.bridge.endings import Insisting
 from dod.bridge.lanes import Lanes, Place
 from dod.bridge.leftovers import close, young
+from dod.bridge.pairing import waits_for_question
 from dod.bridge.serving import Serving
 from dod.bridge.tongues import Tongues
 from dod.messages import ConversationKey
@@ -36,6 +37,14 @@ class TakeIn(Protocol):
     ) -> Coroutine[Any, Any, None]: ...
 
 
+class TakeInLater(Protocol):
+    """What keeps something to look at for the question that follows: see ``Reception``."""
+
+    def __call__(
+        self, claim: Claim, key: ConversationKey, serving: Serving, *, resumed: bool = False
+    ) -> Coroutine[Any, Any, None]: ...
+
+
 class Resumption:
     """Lifecycle: ``resume`` once per client id; ``give_up`` when the bot shuts down."""
 
@@ -47,6 +56,7 @@ class Resumption:
         insisting: Insisting,
         *,
         take_in: TakeIn,
+        take_in_later: TakeInLater,
         spawn: Callable[[Coroutine[Any, Any, None], str], asyncio.Task[None]],
     ) -> None:
         self._lanes = lanes
@@ -54,6 +64,7 @@ class Resumption:
         self._tongues = tongues
         self._insisting = insisting
         self._take_in = take_in
+        self._take_in_later = take_in_later
         self._spawn = spawn
         self._leftovers: list[tuple[asyncio.Event, asyncio.Task[None]]] = []
 
@@ -62,7 +73,8 @@ class Resumption:
         for claim in claims:
             spec = self._serving().spec
             key = key_of(claim.client_id, claim.message, spec.conversation)
-            place = self._lanes.enter(key) if claim.state == "taken" else None
+            asks = claim.state == "taken" and not waits_for_question(claim.message, spec)
+            place = self._lanes.enter(key) if asks else None
             work = self._take_up(claim, key, place, connected)
             self._leftovers.append((connected, self._spawn(work, f"leftover {claim.message.id}")))
 
@@ -72,11 +84,15 @@ class Resumption:
         """A message that a crash left behind: answered if it may be, else closed."""
         await connected.wait()  # only then DingTalk's clock is known
         serving = self._serving()
-        if place is not None and young(claim, serving.channel.now()):
-            command = command_in(claim.message.text)
-            await self._take_in(claim, key, place, command, serving.hold(), resumed=True)
-            return
         serving.hold()
+        if claim.state == "taken" and young(claim, serving.channel.now()):
+            # No wait from here to where it is paired: each in the order of its receipt.
+            if place is None:
+                await self._take_in_later(claim, key, serving, resumed=True)
+            else:
+                command = command_in(claim.message.text)
+                await self._take_in(claim, key, place, command, serving, resumed=True)
+            return
         try:
             if not await close(claim, serving, self._tongues.of(claim.message)):
                 self._insisting.add(claim, serving, self._tongues.of(claim.message))
