@@ -6,11 +6,21 @@ from dataclasses import replace
 import pytest
 
 from dod.bridge.claims import Claim, Claims
+from dod.bridge.pairing import Pairing
+from dod.config.spec import Limits
 from dod.errors import DifyError, DingTalkBusy, FileNotTaken
-from dod.messages import Abilities, Attachment, FileField, FileRule, Message, UploadedFile
+from dod.messages import (
+    Abilities,
+    Attachment,
+    ConversationKey,
+    FileField,
+    FileRule,
+    Message,
+    UploadedFile,
+)
 from dod.texts import say
 from tests.fakes import MemoryStore
-from tests.scene import ANN, BOB, GROUP, HELLO, NOW, SPEC, Scene, message, play
+from tests.scene import ANN, BOB, GROUP, HELLO, NOW, SINGLE, SPEC, Scene, message, play
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"picture" * 10
 PDF = b"%PDF-1.7\n" + b"paper" * 10
@@ -253,6 +263,61 @@ def test_what_is_refused_meanwhile_does_not_strand_what_waits() -> None:
     assert [len(question.files) for question in it.app.questions] == [1]
     assert [asyncio.run(it.state(n)) for n in (1, 2, 3)] == ["done"] * 3
     assert [who for who, _ in it.channel.replies] in ([], ["msg-2"])
+
+
+def limited(wait: int) -> Scene:
+    it = scene(wait=wait)
+    spec = replace(it.bot.spec, limits=Limits(per_minute=1))
+    made = Scene(HELLO, HELLO, spec=spec)
+    made.channel.brought, made.app.can = it.channel.brought, it.app.can
+    return made
+
+
+def test_a_question_refused_by_a_limit_and_its_picture_get_one_sentence() -> None:
+    it = play(limited(1), message(1), sent(2, PICTURE), message(3, "What is this?"))
+    assert len(it.app.questions) == 1
+    assert [who for who, _ in it.channel.replies] == ["msg-3"]
+    assert [asyncio.run(it.state(n)) for n in (2, 3)] == ["done"] * 2
+
+
+def test_the_question_asked_again_takes_the_picture_along() -> None:
+    async def act() -> Scene:
+        it = limited(600)
+        async with it.running():
+            await it.say(message(1), sent(2, PICTURE), message(3, "What is this?"))
+            await it.until(lambda: bool(it.channel.replies))
+            it.bot.take(replace(it.bot.spec, limits=Limits()))
+            await it.say(message(4, "What is this?"))
+        return it
+
+    it = asyncio.run(act())
+    assert [len(question.files) for question in it.app.questions] == [0, 1]
+
+
+def test_a_picture_sent_after_the_refused_question_gets_its_own_sentence() -> None:
+    it = limited(1)
+    play(it, message(1), sent(2, PICTURE), message(3, "What is this?"), sent(4, OTHER))
+    assert [who for who, _ in it.channel.replies] == ["msg-3", "msg-4"]
+
+
+def test_the_wait_begins_anew_when_the_question_is_refused() -> None:
+    """Who is to ask again in so many seconds finds the picture still there."""
+
+    async def act() -> None:
+        pairing = Pairing()
+        claim = Claim("ding-it", sent(1, PICTURE), MemoryStore())
+        owner = (ConversationKey("ding-it", SINGLE.id, ANN.key), ANN.key)
+        waiting = pairing.enter(owner, claim)
+        wait = asyncio.create_task(pairing.wait(waiting, 0.05))
+        await asyncio.sleep(0)
+        pairing.refused(owner, 600)
+        for _ in range(3):
+            await asyncio.sleep(0.02)
+        assert not wait.done()
+        pairing.close()
+        assert await wait is False
+
+    asyncio.run(act())
 
 
 def test_nobody_elses_question_takes_it() -> None:

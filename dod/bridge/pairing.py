@@ -4,6 +4,7 @@ On a phone a picture and its question are two messages. Thread: the bot's loop.
 """
 
 import asyncio
+import contextlib
 from dataclasses import dataclass, field, replace
 
 from dod.bridge.claims import Claim
@@ -27,6 +28,8 @@ class Waiting:
     owner: Owner
     claims: list[Claim]
     over: asyncio.Event = field(default_factory=asyncio.Event)
+    until: float = 0.0  # loop time
+    told: bool = False  # why the question was refused: nothing more is said
 
 
 class Pairing:
@@ -49,14 +52,27 @@ class Pairing:
 
         False if somebody else has taken it: a question, a later picture, or a command.
         """
-        try:
-            async with asyncio.timeout(seconds):
-                await waiting.over.wait()
-        except TimeoutError:
-            if self._waiting.get(waiting.owner) is waiting:
-                await self.join(waiting.owner, waiting.claims[-1])
-                return True
-        return False
+        loop = asyncio.get_running_loop()
+        waiting.until = max(waiting.until, loop.time() + seconds)
+        while (left := waiting.until - loop.time()) > 0:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(left):
+                    await waiting.over.wait()
+                    return False
+        if self._waiting.get(waiting.owner) is not waiting:
+            return False
+        await self.join(waiting.owner, waiting.claims[-1])
+        return True
+
+    def refused(self, owner: Owner, seconds: float) -> None:
+        """The question is not for the app, and its person was told why.
+
+        What waits for it waits ``seconds`` from now on, for the question to be asked again.
+        """
+        waiting = self._waiting.get(owner)
+        if waiting is not None:
+            waiting.told = True
+            waiting.until = asyncio.get_running_loop().time() + seconds
 
     def take_out(self, waiting: Waiting, claim: Claim) -> bool:
         """``claim`` is not for the app; those before it go on waiting. False if it is not here."""

@@ -128,14 +128,21 @@ class Reception:
         serving: Serving,
         *,
         resumed: bool = False,
+        told: bool = False,
     ) -> None:
-        """Answer, and release ``serving`` and the place whatever happens."""
+        """Answer, and release ``serving`` and the place whatever happens.
+
+        ``told``: why it may be refused has been said.
+        """
         message = claim.message
         try:
             counts = command is None and not resumed
             refusal = await self._refusal(message, serving, counts=counts)
             if refusal is not None:
-                await self._turn_away(claim, serving, refusal)
+                if command is None and message.text.strip():
+                    owner, wait = (key, message.sender.key), serving.spec.image_wait_seconds
+                    self._pairing.refused(owner, wait)
+                await self._turn_away(claim, serving, "" if told else refusal)
             elif command is not None:
                 await self._obey(command, claim, place, serving)
             elif place is not None:
@@ -180,8 +187,10 @@ class Reception:
                 claim = waiting.claims[-1]
                 if await self._pairing.wait(waiting, serving.spec.image_wait_seconds):
                     place = self.lanes.enter(waiting.owner[0])
-                    held = serving.hold()
-                    await self._take_in(claim, place.key, place, None, held, resumed=resumed)
+                    held, told = serving.hold(), waiting.told
+                    await self._take_in(
+                        claim, place.key, place, None, held, resumed=resumed, told=told
+                    )
         except Exception:
             log.exception("bot=%s msg=%s failed", serving.spec.name, claim.message.id)
             self.underway.failed += 1
