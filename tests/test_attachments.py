@@ -5,15 +5,27 @@ from dataclasses import replace
 
 import pytest
 
-from dod.bridge.claims import Claim
+from dod.bridge.claims import Claim, Claims
+from dod.bridge.pairing import Pairing
+from dod.config.spec import Limits
 from dod.errors import DifyError, DingTalkBusy, FileNotTaken
-from dod.messages import Abilities, Attachment, FileField, FileRule, Message, UploadedFile
+from dod.messages import (
+    Abilities,
+    Attachment,
+    ConversationKey,
+    FileField,
+    FileRule,
+    Message,
+    UploadedFile,
+)
 from dod.texts import say
-from tests.scene import ANN, BOB, GROUP, HELLO, SPEC, Scene, message, play
+from tests.fakes import MemoryStore
+from tests.scene import ANN, BOB, GROUP, HELLO, NOW, SINGLE, SPEC, Scene, message, play
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"picture" * 10
 PDF = b"%PDF-1.7\n" + b"paper" * 10
 PICTURE = Attachment("picture", "code-png")
+OTHER = Attachment("picture", "code-other")
 PAPER = Attachment("file", "code-pdf", "报告.pdf")
 VOICE = Attachment("audio", "code-amr")
 SEES = Abilities(files=FileRule(frozenset({"image"}), most=3), sizes={"image": 1000})
@@ -30,6 +42,7 @@ def scene(can: Abilities = SEES, *, wait: int = 0, count: int = 1) -> Scene:
     made = Scene(*[HELLO] * count, spec=replace(SPEC, image_wait_seconds=wait))
     made.channel.brought = {
         "code-png": PNG,
+        "code-other": PNG,
         "code-pdf": PDF,
         "code-amr": b"#!AMR\nvoice",
         "code-empty": b"",
@@ -252,6 +265,61 @@ def test_what_is_refused_meanwhile_does_not_strand_what_waits() -> None:
     assert [who for who, _ in it.channel.replies] in ([], ["msg-2"])
 
 
+def limited(wait: int) -> Scene:
+    it = scene(wait=wait)
+    spec = replace(it.bot.spec, limits=Limits(per_minute=1))
+    made = Scene(HELLO, HELLO, spec=spec)
+    made.channel.brought, made.app.can = it.channel.brought, it.app.can
+    return made
+
+
+def test_a_question_refused_by_a_limit_and_its_picture_get_one_sentence() -> None:
+    it = play(limited(1), message(1), sent(2, PICTURE), message(3, "What is this?"))
+    assert len(it.app.questions) == 1
+    assert [who for who, _ in it.channel.replies] == ["msg-3"]
+    assert [asyncio.run(it.state(n)) for n in (2, 3)] == ["done"] * 2
+
+
+def test_the_question_asked_again_takes_the_picture_along() -> None:
+    async def act() -> Scene:
+        it = limited(600)
+        async with it.running():
+            await it.say(message(1), sent(2, PICTURE), message(3, "What is this?"))
+            await it.until(lambda: bool(it.channel.replies))
+            it.bot.take(replace(it.bot.spec, limits=Limits()))
+            await it.say(message(4, "What is this?"))
+        return it
+
+    it = asyncio.run(act())
+    assert [len(question.files) for question in it.app.questions] == [0, 1]
+
+
+def test_a_picture_sent_after_the_refused_question_gets_its_own_sentence() -> None:
+    it = limited(1)
+    play(it, message(1), sent(2, PICTURE), message(3, "What is this?"), sent(4, OTHER))
+    assert [who for who, _ in it.channel.replies] == ["msg-3", "msg-4"]
+
+
+def test_the_wait_begins_anew_when_the_question_is_refused() -> None:
+    """Who is to ask again in so many seconds finds the picture still there."""
+
+    async def act() -> None:
+        pairing = Pairing()
+        claim = Claim("ding-it", sent(1, PICTURE), MemoryStore())
+        owner = (ConversationKey("ding-it", SINGLE.id, ANN.key), ANN.key)
+        waiting = pairing.enter(owner, claim)
+        wait = asyncio.create_task(pairing.wait(waiting, 0.05))
+        await asyncio.sleep(0)
+        pairing.refused(owner, 600)
+        for _ in range(3):
+            await asyncio.sleep(0.02)
+        assert not wait.done()
+        pairing.close()
+        assert await wait is False
+
+    asyncio.run(act())
+
+
 def test_nobody_elses_question_takes_it() -> None:
     async def act() -> Scene:
         it = scene(wait=600, count=2)
@@ -295,6 +363,70 @@ def test_a_picture_still_waiting_at_the_end_is_left_for_the_next_start() -> None
     later = Scene(HELLO, spec=AT_ONCE, store=it.store)
     later.channel.brought, later.app.can = again.channel.brought, SEES
     assert play(later).app.questions[0].files == (UploadedFile("image", "upload-1"),)
+
+
+async def left(*messages: Message) -> MemoryStore:
+    """A store after a crash right after ``messages`` were received."""
+    store = MemoryStore()
+    claims = Claims("ding-it", store)
+    for each in messages:
+        assert await claims.take(each) is not None
+    return store
+
+
+def after_crash(*messages: Message, wait: int = 600) -> Scene:
+    it = scene(wait=wait)
+    it.store = asyncio.run(left(*messages))
+    made = Scene(HELLO, HELLO, spec=it.bot.spec, store=it.store)
+    made.channel.brought, made.app.can = it.channel.brought, it.app.can
+    return made
+
+
+def test_pictures_that_waited_at_a_crash_go_along_with_the_question_that_follows() -> None:
+    async def act() -> Scene:
+        it = after
+        async with it.running():
+            await it.until(lambda: bool(it.bot._reception._pairing._waiting))
+            await it.say(sent(3, OTHER), message(4, "Compare"))
+        return it
+
+    after = after_crash(sent(1, PICTURE), sent(2, PICTURE))
+    it = asyncio.run(act())
+    (question,) = it.app.questions
+    assert question.text == "Compare"
+    assert len(question.files) == 3
+    assert [asyncio.run(it.state(n)) for n in (1, 2, 3, 4)] == ["done"] * 4
+
+
+def test_the_question_left_by_the_same_crash_takes_only_what_came_before_it() -> None:
+    it = after_crash(sent(1, PICTURE), message(2, "What is this?"), sent(3, OTHER), wait=1)
+    play(it)
+    assert [question.text for question in it.app.questions] == [
+        "What is this?",
+        say("look_at_this", "zh"),
+    ]
+    assert [len(question.files) for question in it.app.questions] == [1, 1]
+
+
+def test_pictures_that_waited_at_a_crash_are_asked_together_without_a_question() -> None:
+    it = play(after_crash(sent(1, PICTURE), sent(2, OTHER), wait=1))
+    (question,) = it.app.questions
+    assert len(question.files) == 2
+
+
+def test_a_picture_that_the_question_has_taken_along_before_the_crash_is_taken_once() -> None:
+    """The crash came after the question was rewritten and before the picture was done."""
+    it = play(after_crash(sent(1, PICTURE), sent(2, PICTURE, text="What is this?")))
+    (question,) = it.app.questions
+    assert len(question.files) == 1
+    assert asyncio.run(it.state(1)) == "done"
+
+
+def test_a_picture_that_waited_too_long_ago_is_said_to_be_lost() -> None:
+    it = play(after_crash(sent(1, PICTURE, created_at=NOW - 400)))
+    assert it.app.questions == []
+    assert [who for who, _ in it.channel.replies] == ["msg-1"]
+    assert asyncio.run(it.state(1)) == "done"
 
 
 def test_a_message_with_attachments_survives_the_disk() -> None:

@@ -374,7 +374,8 @@ def test_a_crash_leaves_its_promises_on_disk_and_the_next_run_keeps_them() -> No
         running.cancel()
         await first.bot.aclose()  # as the thread does when it dies
         assert not cards["msg-1/0"].ended
-        states = {key[-5:]: row["state"] for key, row in await first.bot._store.items("claim/")}
+        rows = await first.bot._promises.store.items("claim/")
+        states = {key[-5:]: row["state"] for key, row in rows}
         assert states == {"msg-1": "asked", "msg-2": "taken"}
 
     asyncio.run(scenario())
@@ -396,7 +397,8 @@ def test_what_a_crash_left_at_another_app_is_taken_up_when_that_app_is_back() ->
     """The file named another client id in between: its cards cannot end before it is back."""
 
     async def scenario(office: Office) -> None:
-        store, before = office.bot._store, replace(SPEC, dingtalk_app_client_id="ding-before")
+        store = office.bot._promises.store
+        before = replace(SPEC, dingtalk_app_client_id="ding-before")
         claim = Claim(before.dingtalk_app_client_id, message(1), store)
         assert await claim.add()
         await claim.asked(cards=1)

@@ -129,7 +129,7 @@ def test_one_bot_looks_after_each(bots: tuple[object, ...], bot: str, said: int)
 def test_what_a_living_thread_answers_is_no_orphan() -> None:
     async def act() -> Scene:
         scene = Scene(store=store)
-        scene.bot._alive = {"running"}.__contains__
+        scene.bot._promises.alive = {"running"}.__contains__
         async with scene.running():
             pass
         return scene

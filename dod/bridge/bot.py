@@ -1,7 +1,7 @@
 """One bot: its channel, its app, and how both are changed without losing a message.
 
-Thread: one loop, its own. It knows no threads and no libraries, only the ports. Longer than a
-module should be: which line serves, leaves or waits is decided in one place.
+Thread: one loop, its own. It knows no threads and no libraries, only the ports.
+Which line serves, leaves or waits is decided here.
 """
 
 import asyncio
@@ -11,11 +11,11 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from dod.bridge import orphans
-from dod.bridge.claims import Claim, Claims
 from dod.bridge.line import Line
-from dod.bridge.reception import Meter, Reception
-from dod.bridge.serving import Serving
+from dod.bridge.promises import LOADING, Promises
+from dod.bridge.reception import Reception
+from dod.bridge.servings import Servings
+from dod.bridge.underway import Meter
 from dod.config.spec import BotSpec, Config
 from dod.messages import Message, Press, PressReply
 from dod.ports import App, Channel, StateChange, Store
@@ -24,7 +24,6 @@ from dod.status import BotSnapshot, BotState
 log = logging.getLogger(__name__)
 
 CLOSING = 2.5  # seconds before the deadline: Dify is told to stop and cards are closed
-LOADING = 10.0  # seconds to wait for a slow store at start
 PROOF = 0.25  # seconds that a new connection must last before the old one leaves for it
 
 
@@ -48,35 +47,33 @@ class Bot:
         alive: Callable[[str], bool] = lambda _owner: False,
     ) -> None:
         """``owner`` names this bot's run, ``alive`` tells of others (see ``Claims``)."""
-        self._owner, self._alive = owner, alive
-        self._store = store
         self._make_channel = make_channel
-        self._make_app = make_app
         self._meter = meter
-        self._config = config
         self._line = Line(spec, make_channel(spec))
         self._next_line: Line | None = None
-        self._serving = Serving(spec, make_app(spec), self._line.channel)
-        self._line.serving = self._serving
-        self._servings = [self._serving]  # also those that only old turns use
-        self._retiring: set[asyncio.Task[None]] = set()
-        self._reception = Reception(store, lambda: self._serving, config, meter)
-        self._claims: dict[str, Claims] = {}
-        self._left: dict[str, list[Claim]] = {}  # by client id: what a crash left there
-        self._connected = asyncio.Event()  # by any line, once
+        self._servings = Servings(spec, self._line, make_app)
+        self._reception = Reception(store, lambda: self._servings.newest, config, meter)
+        self._promises = Promises(
+            store,
+            self._reception.patience,
+            self._reception.resumption,
+            config,
+            bot=lambda: self.spec.name,
+            channel=lambda: self._line.channel,
+            owner=owner,
+            alive=alive,
+        )
         self._over = asyncio.Event()
         self._broken: BaseException | None = None
         self._state: BotState = "starting"
         self._since = time.time()
         self._error = ""
-        self._generation = 1
         self._loading: asyncio.Task[None] | None = None
-        self._orphans: asyncio.Task[None] | None = None
         self._opened = 0  # websockets of lines that have left
 
     @property
     def spec(self) -> BotSpec:
-        return self._serving.spec
+        return self._servings.newest.spec
 
     # -- life
 
@@ -95,24 +92,9 @@ class Bot:
     async def _load(self, line: Line) -> None:
         try:
             await self._meter.load()
-            self._reception.resume(await self._claims_of(line).load(), self._connected)
-            self._orphans = asyncio.create_task(self._settle_orphans(), name="orphans")
+            await self._promises.load(line.spec.dingtalk_app_client_id)
         except Exception:  # the rim of what is on disk: it must not keep new people from asking
             log.exception("bot=%s what was left on disk cannot be read", self.spec.name)
-
-    async def _settle_orphans(self) -> None:
-        await self._connected.wait()  # only then DingTalk's clock is known
-        try:
-            await orphans.settle(
-                self.spec.name,
-                self._store,
-                self._line.channel,
-                self._config(),
-                mine=self._claims,
-                alive=self._alive,
-            )
-        except Exception:  # as above
-            log.exception("bot=%s what other apps left cannot be settled", self.spec.name)
 
     def take(self, spec: BotSpec) -> None:
         """Serve by ``spec`` from the next message on; new credentials once they are connected."""
@@ -144,13 +126,10 @@ class Bot:
         if not patient:
             self._reception.give_up_waiting()
         await self._reception.until_idle(deadline - CLOSING - loop.time())
-        for serving in self._servings:  # also of channels that only old turns use
-            serving.channel.hurry()
+        self._servings.hurry()
         self._reception.give_up()
         await self._reception.until_idle(deadline - loop.time())
-        for task in (self._loading, self._orphans):
-            if task is not None:
-                task.cancel()
+        self._halt_loading()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(0.5):
                 await self._meter.flush()
@@ -158,15 +137,18 @@ class Bot:
     async def aclose(self) -> None:
         """End everything at once, close everything. Idempotent."""
         await self._reception.halt()
-        for task in (*self._retiring, *filter(None, (self._loading, self._orphans))):
-            task.cancel()
+        self._servings.halt()
+        self._halt_loading()
         for line in (self._line, self._next_line):
             if line is not None:
                 await self._close_line(line)
-        for serving in self._servings:
-            await serving.channel.aclose()
-            await serving.app.aclose()
+        await self._servings.aclose()
         self._change("stopped")
+
+    def _halt_loading(self) -> None:
+        self._promises.halt()
+        if self._loading is not None:
+            self._loading.cancel()
 
     async def tell(self, staff_ids: Sequence[str], text: str) -> None:
         """Send a message unasked. Raises DingTalkError."""
@@ -175,17 +157,19 @@ class Bot:
     # -- lines
 
     def _open(self, line: Line) -> None:
-        claims = self._claims_of(line)
         client_id = line.spec.dingtalk_app_client_id
+        claims = self._promises.claims(client_id)
 
         async def receive(message: Message) -> None:
             self._believe(line)  # a message is the best proof
             # Who came by the old channel is answered there, also while it leaves.
-            serving = line.serving or self._serving
+            serving = line.serving or self._servings.newest
             await self._reception.receive(message, client_id, claims, serving)
 
         async def press(pressed: Press) -> PressReply:
-            return await self._reception.presses.answer(pressed, line.serving or self._serving)
+            return await self._reception.presses.answer(
+                pressed, line.serving or self._servings.newest
+            )
 
         async def run() -> None:
             await line.channel.run(receive, lambda change: self._on_state(line, change), press)
@@ -195,11 +179,7 @@ class Bot:
 
     async def _open_next(self, line: Line) -> None:
         """Know what the new app's messages came to before, then connect."""
-        client_id = line.spec.dingtalk_app_client_id
-        if client_id not in self._claims:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(LOADING):
-                    self._left[client_id] = await self._claims_of(line).load()
+        await self._promises.read(line.spec.dingtalk_app_client_id)
         if line is self._next_line:
             self._open(line)
 
@@ -219,7 +199,7 @@ class Bot:
         if change.state == "connected":
             line.connected.set()
             if line is self._line:
-                self._connected.set()
+                self._promises.connected.set()
             elif self._line.change.state == "connected":
                 # A suspended app's connection is accepted and closed at once (dingtalk-protocol
                 # §10.3): it must not replace one that works.
@@ -233,7 +213,7 @@ class Bot:
         if line is self._next_line and line.change.state == "connected":
             self._next_line = None
             self._swap(line)
-            self._connected.set()
+            self._promises.connected.set()
             self._show(line)
 
     def _show(self, line: Line) -> None:
@@ -260,45 +240,11 @@ class Bot:
         old.leaving = self._reception.spawn(old.channel.leave(), "old channel leaves")
         self._serve(line.spec, line, leaving=old)
         # Before the first new message: what the app's people said before a crash.
-        left = self._left.pop(line.spec.dingtalk_app_client_id, [])
-        self._reception.resume(left, line.connected)
+        self._promises.resume(line.spec.dingtalk_app_client_id, line.connected)
 
     def _serve(self, spec: BotSpec, line: Line, *, leaving: Line | None = None) -> None:
-        """New messages are served by ``spec``; turns under way keep what they began with."""
-        old = self._serving
-        same_app = _app_keys(spec) == _app_keys(old.spec)
-        app = old.app if same_app else self._make_app(spec)
-        line.serving = self._serving = Serving(spec, app, line.channel)
-        self._servings.append(self._serving)
-        self._generation += 1
+        self._servings.serve(spec, line, leaving=leaving)
         self._reception.lanes.admit()
-        task = asyncio.create_task(self._retire(old, leaving), name="old settings")
-        self._retiring.add(task)
-        task.add_done_callback(self._retiring.discard)
-
-    async def _retire(self, serving: Serving, leaving: Line | None) -> None:
-        """Close what nothing uses any more, and what nothing more can come by."""
-        if leaving is not None and leaving.leaving is not None:
-            await asyncio.wait({leaving.leaving})
-        await serving.unused()
-        self._servings.remove(serving)
-        if not any(serving.app is other.app for other in self._servings):
-            await serving.app.aclose()
-        if not any(serving.channel is other.channel for other in self._servings):
-            await serving.channel.aclose()
-
-    def _claims_of(self, line: Line) -> Claims:
-        client_id = line.spec.dingtalk_app_client_id
-        if client_id not in self._claims:
-            self._claims[client_id] = Claims(
-                client_id,
-                self._store,
-                owner=self._owner,
-                alive=self._alive,
-                bot=lambda: self.spec.name,
-                patience=self._reception.patience,
-            )
-        return self._claims[client_id]
 
     # -- telling
 
@@ -314,9 +260,9 @@ class Bot:
             name=self.spec.name,
             state=self._state,
             since=self._since,
-            generation=self._generation,
+            generation=self._servings.generation,
             verdict="running_old" if refused else "running",
-            turns=self._reception.turns,
+            turns=self._reception.underway.counts,
             connections=self._opened
             + line.channel.connections
             + (upcoming.channel.connections if upcoming else 0),
@@ -327,14 +273,3 @@ class Bot:
             else self._error,
             connection=line.channel.connection,
         )
-
-
-def _app_keys(spec: BotSpec) -> tuple[object, ...]:
-    """What a Dify client is made of."""
-    return (
-        spec.dify_app_type,
-        spec.dify_app_api_key,
-        spec.dify_api_url,
-        spec.dify_output,
-        spec.dify_timeout_seconds,
-    )

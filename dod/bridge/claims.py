@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Literal
 
-from dod.bridge.patience import Patience
+from dod.bridge.patience import STORE_WAIT, Patience
 from dod.messages import CardStyle, Message
 from dod.ports import Json, Store
 
@@ -25,7 +25,6 @@ KEEP = 24 * 3600.0  # seconds; DingTalk's latest redelivery seen is about a minu
 OPEN = 400 * KEEP  # seconds; what is not done is dropped by its age on DingTalk's clock
 SEEN = 600.0  # seconds that a message is remembered in memory, too; older ones only on disk
 CLAIM_WAIT = 0.8  # seconds; the ack is due after one
-STORE_WAIT = 5.0  # seconds; then the turn goes on without its promise on disk
 
 
 class Claim:

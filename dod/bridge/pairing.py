@@ -4,18 +4,21 @@ On a phone a picture and its question are two messages. Thread: the bot's loop.
 """
 
 import asyncio
+import contextlib
 from dataclasses import dataclass, field, replace
 
 from dod.bridge.claims import Claim
+from dod.config.spec import BotSpec
 from dod.messages import ConversationKey, Message
 
 Owner = tuple[ConversationKey, str]  # whose memory, and who: a group may share one conversation
 
 
-def wordless(message: Message) -> bool:
+def waits_for_question(message: Message, spec: BotSpec) -> bool:
     """It brings something to look at, and asks nothing yet. A voice asks by itself."""
     seen = any(it.kind != "audio" for it in message.attachments)
-    return seen and not message.text.strip() and not message.error_code
+    wordless = seen and not message.text.strip() and not message.error_code
+    return wordless and spec.image_wait_seconds > 0
 
 
 @dataclass(eq=False, slots=True)
@@ -25,6 +28,8 @@ class Waiting:
     owner: Owner
     claims: list[Claim]
     over: asyncio.Event = field(default_factory=asyncio.Event)
+    until: float = 0.0  # loop time
+    told: bool = False  # why the question was refused: nothing more is said
 
 
 class Pairing:
@@ -47,14 +52,27 @@ class Pairing:
 
         False if somebody else has taken it: a question, a later picture, or a command.
         """
-        try:
-            async with asyncio.timeout(seconds):
-                await waiting.over.wait()
-        except TimeoutError:
-            if self._waiting.get(waiting.owner) is waiting:
-                await self.join(waiting.owner, waiting.claims[-1])
-                return True
-        return False
+        loop = asyncio.get_running_loop()
+        waiting.until = max(waiting.until, loop.time() + seconds)
+        while (left := waiting.until - loop.time()) > 0:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(left):
+                    await waiting.over.wait()
+                    return False
+        if self._waiting.get(waiting.owner) is not waiting:
+            return False
+        await self.join(waiting.owner, waiting.claims[-1])
+        return True
+
+    def refused(self, owner: Owner, seconds: float) -> None:
+        """The question is not for the app, and its person was told why.
+
+        What waits for it waits ``seconds`` from now on, for the question to be asked again.
+        """
+        waiting = self._waiting.get(owner)
+        if waiting is not None:
+            waiting.told = True
+            waiting.until = asyncio.get_running_loop().time() + seconds
 
     def take_out(self, waiting: Waiting, claim: Claim) -> bool:
         """``claim`` is not for the app; those before it go on waiting. False if it is not here."""
@@ -70,8 +88,10 @@ class Pairing:
         earlier = [it for it in self.drop(owner) if it is not claim]
         if not earlier:
             return
-        brought = [it for one in earlier for it in one.message.attachments]
-        merged = (*brought, *claim.message.attachments)
+        own = claim.message.attachments
+        # After a crash between the two writes below it has brought them already.
+        brought = [it for one in earlier for it in one.message.attachments if it not in own]
+        merged = (*brought, *own)
         await claim.rewritten(replace(claim.message, attachments=merged))
         for one in earlier:  # after the line above: a crash in between asks twice, never not at all
             await one.done()

@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 ENOUGH = 6.0  # seconds since the oldest call that hangs; SQLite itself waits five for a lock
-STORE_WAIT = 5.0  # seconds for one call, while none hangs
+STORE_WAIT = 5.0  # seconds for one call, while none hangs; then the turn goes on without it
 HARDLY = 0.1  # seconds for each call after that
 
 

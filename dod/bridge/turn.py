@@ -9,41 +9,25 @@ import logging
 from typing import Any, Literal
 
 from dod.bridge.answer import Answer
-from dod.bridge.attachments import Intake, Prepared
+from dod.bridge.asking import Asking
+from dod.bridge.attachments import Intake
 from dod.bridge.claims import Claim
 from dod.bridge.conversations import Conversations, user_of
 from dod.bridge.endings import card_writer, finish
 from dod.bridge.extras import Extras
-from dod.bridge.inputs import question_of
 from dod.bridge.lanes import Place
 from dod.bridge.pacing import Pace
 from dod.bridge.pictures import Pictures
-from dod.bridge.progress import progress_line
 from dod.bridge.replies import reply
 from dod.bridge.serving import Serving
 from dod.bridge.typewriter import Typewriter
 from dod.bridge.view import Outcome, Reason, View
-from dod.errors import DodError
-from dod.messages import (
-    AnswerEvent,
-    AnswerFile,
-    Cited,
-    Finished,
-    Message,
-    Progress,
-    Question,
-    Started,
-    TextDelta,
-    TextReplaced,
-    Waiting,
-    digest,
-)
+from dod.messages import Message, digest
 from dod.texts import Tongue, say
 
 log = logging.getLogger(__name__)
 
 TELL_PLACE_AFTER = 3.0  # seconds in the queue
-TELL_RETRYING_AFTER = 1.0  # seconds since Dify was asked first
 MENTION_AFTER = 20.0  # seconds: then the asker has looked away
 STOP_GRACE = 2.0  # seconds for Dify to end a stopped answer by itself (dify-api §3: about 0.3)
 
@@ -67,15 +51,12 @@ class Turn:
         self.place = place
         self.serving = serving
         self.tongue = tongue
-        self._conversations = conversations
-        self._intake = intake
         self._pictures = Pictures(serving, claim.message, tongue, self._show)
         self._extras = extras
         self._given_up: asyncio.Future[Reason] = asyncio.get_running_loop().create_future()
         self._answer = Answer(serving.app, user_of(place.key))
         self._view = View(self._answer, self._pictures, extras, serving.spec, tongue)
         self._chars = 0  # of the whole reply
-        self._retrying_told = False
         self._guid = digest(claim.client_id, claim.message.id, "final")
         on_card = serving.spec.handler == "DifyAiCardBotHandler" and pace != "webhook"
         # A card that an earlier process opened must be ended, whatever has been saved meanwhile.
@@ -91,6 +72,21 @@ class Turn:
             )
         else:
             self._writer = None
+        self._asking = Asking(
+            claim,
+            place.key,
+            serving,
+            answer=self._answer,
+            view=self._view,
+            pictures=self._pictures,
+            extras=extras,
+            conversations=conversations,
+            intake=intake,
+            writer=self._writer,
+            show=self._show,
+            notice=self._notice,
+            tongue=tongue,
+        )
         self._started = 0.0
         self.unsettled = False  # the answer has no end yet: see ``endings.Insisting``
 
@@ -197,7 +193,7 @@ class Turn:
 
     async def _listen_until_given_up(self) -> None:
         answer = self._answer
-        listening = asyncio.create_task(self._listen(), name=f"listen {self.message.id}")
+        listening = asyncio.create_task(self._asking.listen(), name=f"listen {self.message.id}")
         try:
             await self._first_of(listening, None)
             if not listening.done():
@@ -211,53 +207,6 @@ class Turn:
         with contextlib.suppress(asyncio.CancelledError):
             await listening
 
-    async def _listen(self) -> None:
-        """Ask, and take Dify's events until its terminal one."""
-        answer, spec = self._answer, self.serving.spec
-        try:
-            question = await self._question()
-        except DodError as error:
-            answer.error = error
-            return
-        if question is None:
-            answer.finished = Finished()
-            return
-        self._extras.begin()
-        events = self._conversations.ask(
-            self.serving.app, question, self.place.key, spec.conversation
-        )
-        await answer.listen(events, self._hear)
-        if answer.error is None and answer.finished and answer.finished.outcome == "complete":
-            await self._extras.ask_next()
-
-    async def _hear(self, event: AnswerEvent) -> None:
-        """What one event of Dify's means to the person who waits."""
-        match event:
-            case Waiting():
-                await self._tell_retrying(event.seconds)
-            case AnswerFile():
-                self._pictures.attach(event)
-            case Started() | Cited():
-                self._extras.heard(event)
-            case Progress():
-                self._tell_progress(event)
-            case TextDelta():
-                if not self._answer.text:
-                    await self._extras.before_text()
-                self._show()
-            case TextReplaced():
-                self._show(withdrawn=not _goes_on(self._answer.text, event.text))
-            case Finished():
-                if self._writer is not None:
-                    self._writer.progress("")
-
-    async def _tell_retrying(self, seconds: float) -> None:
-        """Dify is overloaded, or starting, and is asked again: say so, once."""
-        if seconds < TELL_RETRYING_AFTER or self._retrying_told:
-            return
-        self._retrying_told = True
-        await self._notice(say("dify_retrying", self.tongue))
-
     async def _fetch_pictures(self) -> None:
         """Also those that no update has shown yet. Who wants it to end need not wait for them."""
         self._view.text(complete=True)
@@ -265,21 +214,6 @@ class Turn:
         await self._first_of(settling, None)
         settling.cancel()
         self._pictures.close()
-
-    async def _question(self) -> Question | None:
-        """What to ask, with the files handed over; None if nothing is left to ask."""
-        user, message = user_of(self.place.key), self.message
-        asked = Prepared(await self._extras.question(message))
-        if message.attachments:
-            asked = await self._intake.prepare(message, asked.text, self.serving, user, self.tongue)
-            self._view.notes = asked.notes
-            if asked.hopeless:
-                return None
-        return question_of(message, asked, self.serving.spec, user)
-
-    def _tell_progress(self, progress: Progress) -> None:
-        if self._writer is not None and self.serving.spec.show.tools:
-            self._writer.progress(progress_line(progress, self.tongue))
 
     def _stop_dify(self) -> "asyncio.Task[None]":
         return asyncio.create_task(self._answer.stop(), name=f"stop {self.message.id}")
@@ -325,8 +259,3 @@ class Turn:
             self._chars,
             writer.updates if writer else 0,
         )
-
-
-def _goes_on(before: str, text: str) -> bool:
-    """Whether ``text`` replaces ``before`` by itself, as moderation of 0.15 does (dify-api §2)."""
-    return text.startswith(before.rstrip())

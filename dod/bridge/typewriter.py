@@ -2,7 +2,7 @@
 
 One update in flight per card, the newest text wins, the last one always lands.
 A text too long for one card goes on in the next (design §5.4, §5.7), and at last in a file.
-Longer than a module should be: typing and ending share what is on the wire.
+The cards themselves are moved by its carriage.
 """
 
 import asyncio
@@ -11,10 +11,9 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Literal
 
+from dod.bridge.carriage import Carriage
 from dod.bridge.pacing import Pace, gaps
-from dod.bridge.pages import ELLIPSIS, Page
 from dod.bridge.room import Room
-from dod.bridge.stack import Stack
 from dod.bridge.unfinished import finished
 from dod.errors import CardGone, ContentTooLong, DingTalkError
 from dod.messages import digest
@@ -24,7 +23,6 @@ log = logging.getLogger(__name__)
 
 # Seconds between tries of the last frame, while trying can help.
 FINISH_RETRIES = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
-SENTENCE_ROOM = 300  # bytes for what is said below a text
 
 # landed: the whole text is on its cards. none: there is no card that could show (the rest of) it.
 # open: a card is there, or may be, and does not take its last frame.
@@ -60,25 +58,25 @@ class Typewriter:
         room: Room | None = None,
     ) -> None:
         self._room = room or Room()
-        self._stack = Stack(make_card, self._room)
-        self._landed = 0  # how many cards have their last frame
+        self._carriage = Carriage(
+            make_card,
+            self._room,
+            existing=existing,
+            on_opening=on_opening,
+            hand_over=hand_over,
+            retries=FINISH_RETRIES if retries is None else retries,
+        )
+        self._stack = self._carriage.stack
         self._gaps = gaps(pace)
         self._source = source
-        self._existing = existing
-        self._on_opening = on_opening
         self._on_shown = on_shown
-        self._hand_over = hand_over
-        self._retries = FINISH_RETRIES if retries is None else retries
         self._narrates = pace in {"smooth", "balanced"}
         self._progress = ""
-        self._withdrawal = ""  # what full cards are to show now
         self._notice = ""
         self._sent = ""  # the whole text at the last update
-        self._written = ""  # what was written on the card then
         self._changed = asyncio.Event()
         self._closing = asyncio.Event()
         self._typing: asyncio.Task[None] | None = None
-        self._absent = False  # the current card certainly does not exist
         self._queued = False  # an update waits for the rate limit: nothing is on the wire
         self.updates = 0
         self.first_shown: float | None = None  # loop time of the first text on the card
@@ -97,8 +95,7 @@ class Typewriter:
 
         Without the ``ends`` of the cards before it that card begins with the whole text again.
         """
-        self._landed = number
-        self._stack.resume(number, ends)
+        self._carriage.resume(number, ends)
 
     def notice(self, sentence: str) -> None:
         """Show a sentence until the first text comes; it costs no place in the pace."""
@@ -125,7 +122,7 @@ class Typewriter:
         Full cards show ``sentence`` instead of what they have.
         """
         self._stack.replaced()
-        self._withdrawal = sentence
+        self._carriage.withdrawal = sentence
         self._changed.set()
 
     async def stop(self) -> None:
@@ -146,25 +143,25 @@ class Typewriter:
         """Put ``text`` on the cards. ``rest`` tells what could not be put there."""
         await self.stop()
         try:
-            await self._persist(self._withdraw)
+            await self._carriage.persist(self._carriage.withdraw)
         except DingTalkError as error:
             log.warning("card=%s an earlier one is not withdrawn: %s", self._stack.card.id, error)
         try:
-            while not self._absent:
-                if await self._close_card(text, guid, failed=failed):
+            while not self._carriage.absent:
+                if await self._carriage.close_card(text, guid, failed=failed):
                     return "landed"
         except CardGone:
             return "none"
         except DingTalkError as error:
             log.warning("card=%s cannot be finished: %s", self._stack.card.id, error)
-            return "none" if self._absent else "open"
+            return "none" if self._carriage.absent else "open"
         return "none"
 
     async def end(self, sentence: str, guid: str, *, failed: bool) -> Ending:
         """End the current card with just ``sentence``, whatever is on it."""
         await self.stop()
         try:
-            await self._land(sentence, self._guid(guid), failed=failed)
+            await self._carriage.land(sentence, guid, failed=failed)
         except CardGone:
             return "none"
         except DingTalkError as error:
@@ -184,7 +181,7 @@ class Typewriter:
     # -- typing
 
     async def _type(self) -> None:
-        if not await self._open_first():
+        if not await self._carriage.open_first():
             return
         loop = asyncio.get_running_loop()
         sent_at = 0.0
@@ -204,42 +201,30 @@ class Typewriter:
             if not await self._update():
                 return
 
-    async def _open_first(self) -> bool:
-        try:
-            await self._on_opening(1, "", ())
-            await self._stack.card.open()
-        except DingTalkError as error:
-            # An unknown outcome leaves the card possibly there, so does an earlier process:
-            # ``close`` will find out.
-            self._absent = not error.retry and self._stack.number >= self._existing
-            log.warning("card=%s not opened: %s", self._stack.card.id, error)
-            return False
-        return True
-
     async def _update(self) -> bool:
         """False when the card takes no more updates; the last frame is tried all the same."""
         text = self._source()
         first = bool(text.strip()) and self.first_shown is None
         try:
-            await self._withdraw()
+            await self._carriage.withdraw()
             while (made := self._stack.page(text, complete=False)).full and not self._stack.last:
-                await self._turn_over(made, text, digest(self._stack.card.id, "full"))
-            if self.updates and self._view(text) == self._written:
+                await self._carriage.turn_over(made, text, digest(self._stack.card.id, "full"))
+            if self.updates and self._view(text) == self._carriage.written:
                 return True
             self._queued = True
             await self._stack.card.update(self._latest, first=first)
         except CardGone:
-            self._absent = True
+            self._carriage.absent = True
             return False
         except ContentTooLong as error:
             log.warning("card=%s takes no more text: %s", self._stack.card.id, error)
-            return self._learn(self._written)
+            return self._learn()
         except DingTalkError as error:
             log.info("card=%s update dropped: %s", self._stack.card.id, error)
-            return not self._absent
+            return not self._carriage.absent
         finally:
             self._queued = False
-        self._room.took(self._written)
+        self._room.took(self._carriage.written)
         self.updates += 1
         if first:
             self.first_shown = asyncio.get_running_loop().time()
@@ -251,89 +236,18 @@ class Typewriter:
         self._queued = False
         text = self._source()
         self._sent = text if text.strip() else self._notice
-        self._written = self._view(text)
-        return self._written
+        self._carriage.written = self._view(text)
+        return self._carriage.written
 
     def _view(self, text: str) -> str:
         return self._stack.view(text, notice=self._notice, below=self._progress)
 
-    def _learn(self, text: str) -> bool:
-        """DingTalk refused ``text`` as too long. True if a shorter one is worth a try."""
-        if not self._room.refused(text):
+    def _learn(self) -> bool:
+        """DingTalk refused an update as too long. True if a shorter one is worth a try."""
+        if not self._carriage.learn(self._carriage.written):
             return False
-        log.warning("card=%s from now on takes %d bytes", self._stack.card.id, self._room.max_bytes)
         self._changed.set()
         return True
-
-    # -- pages and cards
-
-    async def _close_card(self, text: str, guid: str, *, failed: bool) -> bool:
-        """Put what fits on the current card and turn over; True when that was the last one."""
-        made = self._stack.page(text)
-        try:
-            if not made.full:
-                await self._land(made.text or ELLIPSIS, self._guid(guid), failed=failed)
-                return True
-            if not self._stack.last:
-                await self._turn_over(made, text, guid)
-                return False
-            made = self._stack.page(text, spare=SENTENCE_ROOM)
-            sentence = await self._hand_over(text, made.end)
-            if not sentence:
-                self._stack.go_on()
-                return False
-            whole = f"{made.text}\n\n{sentence}"
-            await self._land(whole, self._guid(guid), failed=failed)
-        except ContentTooLong:
-            if not self._learn(made.text):
-                raise
-            return False
-        return True
-
-    async def _withdraw(self) -> None:
-        """Take the text from full cards, where it was replaced; tried again by the next frame."""
-        while self._withdrawal and self._stack.full:
-            await self._stack.full[-1].withdraw(self._withdrawal)
-            self._stack.full.pop()
-        self._withdrawal = ""
-
-    async def _turn_over(self, made: Page, text: str, guid: str) -> None:
-        """Finish a full card and open the one that goes on."""
-        if self._landed <= self._stack.number:
-            await self._land(made.text, self._guid(guid), failed=False)
-        card = self._stack.ended(made.end)
-        await self._on_opening(self._stack.number + 2, text, tuple(self._stack.ends))
-        self._stack.turn(card)
-        self._written = ""
-        try:
-            await self._persist(card.open)
-        except DingTalkError as error:
-            self._absent = not error.retry and self._stack.number >= self._existing
-            raise
-
-    async def _land(self, text: str, guid: str, *, failed: bool) -> None:
-        """Send a last frame until it lands or trying cannot help."""
-        end = self._stack.card.fail if failed else self._stack.card.finish
-        await self._persist(lambda: end(text, guid))
-        self._landed = self._stack.number + 1
-        self._room.took(text)
-
-    async def _persist(self, call: Callable[[], Awaitable[None]]) -> None:
-        for delay in (*self._retries, None):
-            try:
-                await call()
-            except DingTalkError as error:
-                if delay is None or not error.retry:
-                    raise
-                log.info("card=%s is tried again in %.1f s: %s", self._stack.card.id, delay, error)
-                await asyncio.sleep(delay)
-            else:
-                return
-
-    def _guid(self, guid: str) -> str:
-        """Another one where the text is cut otherwise: what it names is not the same call."""
-        shorter = (str(self._room.max_bytes),) if self._room.shrunk else ()
-        return digest(guid, str(self._stack.number), *shorter)
 
     async def _wait_for_change(self) -> bool:
         """True when there is something new to show, False when the answer is complete."""

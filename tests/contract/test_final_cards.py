@@ -98,7 +98,7 @@ def played(
             dify.local(stream)
             app = DifyApp(url=dify.url, key="app-x", app_type=app_type, pauses=(), linger=0.05)
             scene = Scene(spec=spec)
-            scene.bot._serving.app = app
+            scene.bot._servings.newest.app = app
             async with scene.running():
                 await scene.say(message(1, text="hello"))
             return scene, dify

@@ -317,7 +317,7 @@ def test_what_dify_stopped_by_itself_is_marked_as_cut_off() -> None:
 def test_an_overloaded_dify_is_asked_again_while_the_card_says_so(
     fault: Fault, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dod.bridge.turn.TELL_RETRYING_AFTER", 0.05)
+    monkeypatch.setattr("dod.bridge.asking.TELL_RETRYING_AFTER", 0.05)
 
     async def scenario(office: Office) -> None:
         office.app.fault = fault
@@ -336,7 +336,7 @@ def test_an_overloaded_dify_is_asked_again_while_the_card_says_so(
 
 
 def test_without_a_card_the_wait_is_said_in_one_message(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dod.bridge.turn.TELL_RETRYING_AFTER", 0.05)
+    monkeypatch.setattr("dod.bridge.asking.TELL_RETRYING_AFTER", 0.05)
 
     async def scenario(office: Office) -> None:
         office.app.fault = Fault("overload")

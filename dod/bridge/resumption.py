@@ -1,0 +1,110 @@
+"""What a crash left is gone on with: in its order, once there is a connection.
+
+Thread: the bot's loop.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any, Protocol
+
+from dod.bridge.claims import Claim
+from dod.bridge.commands import Command, command_in
+from dod.bridge.conversations import key_of
+from dod.bridge.endings import Insisting
+from dod.bridge.lanes import Lanes, Place
+from dod.bridge.leftovers import close, young
+from dod.bridge.pairing import waits_for_question
+from dod.bridge.serving import Serving
+from dod.bridge.tongues import Tongues
+from dod.messages import ConversationKey
+
+log = logging.getLogger(__name__)
+
+
+class TakeIn(Protocol):
+    """What answers a message that was just received: see ``Reception``."""
+
+    def __call__(
+        self,
+        claim: Claim,
+        key: ConversationKey,
+        place: Place | None,
+        command: Command | None,
+        serving: Serving,
+        *,
+        resumed: bool = False,
+    ) -> Coroutine[Any, Any, None]: ...
+
+
+class TakeInLater(Protocol):
+    """What keeps something to look at for the question that follows: see ``Reception``."""
+
+    def __call__(
+        self, claim: Claim, key: ConversationKey, serving: Serving, *, resumed: bool = False
+    ) -> Coroutine[Any, Any, None]: ...
+
+
+class Resumption:
+    """Lifecycle: ``resume`` once per client id; ``give_up`` when the bot shuts down."""
+
+    def __init__(
+        self,
+        lanes: Lanes,
+        serving: Callable[[], Serving],
+        tongues: Tongues,
+        insisting: Insisting,
+        *,
+        take_in: TakeIn,
+        take_in_later: TakeInLater,
+        spawn: Callable[[Coroutine[Any, Any, None], str], asyncio.Task[None]],
+    ) -> None:
+        self._lanes = lanes
+        self._serving = serving
+        self._tongues = tongues
+        self._insisting = insisting
+        self._take_in = take_in
+        self._take_in_later = take_in_later
+        self._spawn = spawn
+        self._leftovers: list[tuple[asyncio.Event, asyncio.Task[None]]] = []
+
+    def resume(self, claims: Iterable[Claim], connected: asyncio.Event) -> None:
+        """Go on with what a crash left, in its order, once ``connected``."""
+        for claim in claims:
+            spec = self._serving().spec
+            key = key_of(claim.client_id, claim.message, spec.conversation)
+            asks = claim.state == "taken" and not waits_for_question(claim.message, spec)
+            place = self._lanes.enter(key) if asks else None
+            work = self._take_up(claim, key, place, connected)
+            self._leftovers.append((connected, self._spawn(work, f"leftover {claim.message.id}")))
+
+    async def _take_up(
+        self, claim: Claim, key: ConversationKey, place: Place | None, connected: asyncio.Event
+    ) -> None:
+        """A message that a crash left behind: answered if it may be, else closed."""
+        await connected.wait()  # only then DingTalk's clock is known
+        serving = self._serving()
+        serving.hold()
+        if claim.state == "taken" and young(claim, serving.channel.now()):
+            # No wait from here to where it is paired: each in the order of its receipt.
+            if place is None:
+                await self._take_in_later(claim, key, serving, resumed=True)
+            else:
+                command = command_in(claim.message.text)
+                await self._take_in(claim, key, place, command, serving, resumed=True)
+            return
+        try:
+            if not await close(claim, serving, self._tongues.of(claim.message)):
+                self._insisting.add(claim, serving, self._tongues.of(claim.message))
+        except Exception:
+            log.exception("bot=%s leftover msg=%s failed", serving.spec.name, claim.message.id)
+        finally:
+            if place is not None:
+                place.leave()
+            serving.release()
+
+    def give_up(self) -> None:
+        """Shutting down: what would wait for a connection that never comes stays on disk."""
+        for connected, task in self._leftovers:
+            if not connected.is_set():
+                task.cancel()
