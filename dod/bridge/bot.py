@@ -95,7 +95,10 @@ class Bot:
     async def _load(self, line: Line) -> None:
         try:
             await self._meter.load()
-            self._reception.resume(await self._claims_of(line).load(), self._connected)
+            self._left[line.spec.dingtalk_app_client_id] = await self._claims_of(line).load()
+            self._take_up_left()
+            if line is not self._line:  # another app's took over while the store was slow
+                self._leave_behind(line)
             self._orphans = asyncio.create_task(self._settle_orphans(), name="orphans")
         except Exception:  # the rim of what is on disk: it must not keep new people from asking
             log.exception("bot=%s what was left on disk cannot be read", self.spec.name)
@@ -202,10 +205,32 @@ class Bot:
                     self._left[client_id] = await self._claims_of(line).load()
         if line is self._next_line:
             self._open(line)
+        elif line is not self._line:
+            self._leave_behind(line)
+
+    def _take_up_left(self) -> None:
+        """Go on with what a crash left at the app that serves, once it is connected.
+
+        No other app's channel can do that: it would end other cards than those that are open.
+        """
+        if self._line.connected.is_set() and self._state != "draining":
+            left = self._left.pop(self._line.spec.dingtalk_app_client_id, [])
+            self._reception.resume(left, self._serving)
+
+    def _leave_behind(self, line: Line) -> None:
+        """What a crash left at an app that never connected stays on disk: see ``orphans``.
+
+        It is read again when that app comes back.
+        """
+        client_id = line.spec.dingtalk_app_client_id
+        waited = {one.spec.dingtalk_app_client_id for one in (self._line, self._next_line) if one}
+        if client_id not in waited and self._left.pop(client_id, None) is not None:
+            del self._claims[client_id]
 
     def _drop_next_line(self) -> None:
         if self._next_line is not None:
             line, self._next_line = self._next_line, None
+            self._leave_behind(line)
             self._reception.spawn(self._close_line(line), "credentials given up")
 
     async def _close_line(self, line: Line) -> None:
@@ -219,6 +244,7 @@ class Bot:
         if change.state == "connected":
             line.connected.set()
             if line is self._line:
+                self._take_up_left()
                 self._connected.set()
             elif self._line.change.state == "connected":
                 # A suspended app's connection is accepted and closed at once (dingtalk-protocol
@@ -259,9 +285,8 @@ class Bot:
         self._opened += old.channel.connections
         old.leaving = self._reception.spawn(old.channel.leave(), "old channel leaves")
         self._serve(line.spec, line, leaving=old)
-        # Before the first new message: what the app's people said before a crash.
-        left = self._left.pop(line.spec.dingtalk_app_client_id, [])
-        self._reception.resume(left, line.connected)
+        self._take_up_left()  # before the first new message
+        self._leave_behind(old)
 
     def _serve(self, spec: BotSpec, line: Line, *, leaving: Line | None = None) -> None:
         """New messages are served by ``spec``; turns under way keep what they began with."""

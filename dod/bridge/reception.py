@@ -67,7 +67,6 @@ class Reception:
         self.lanes = Lanes(lambda: serving().spec.capacity)
         self.tasks: set[asyncio.Task[None]] = set()
         self.corp_id = ""  # of the last message
-        self._serving = serving
         self._meter = meter
         self._store = store
         self._conversations = Conversations(store, self.patience)
@@ -79,7 +78,6 @@ class Reception:
         self._turns: set[Turn] = set()
         self.insisting = Insisting()
         self._stopped: dict[ConversationKey, int] = {}  # what was said before is to be stopped
-        self._leftovers: list[tuple[asyncio.Event, asyncio.Task[None]]] = []
         self._answered = 0
         self._failed = 0
         self._ratings = Ratings(store, self.patience)
@@ -124,14 +122,16 @@ class Reception:
             work = self._take_in(claim, key, place, command, serving)
         self.spawn(work, f"turn {message.id}")
 
-    def resume(self, claims: Iterable[Claim], connected: asyncio.Event) -> None:
-        """Go on with what a crash left, in its order, once ``connected``."""
+    def resume(self, claims: Iterable[Claim], serving: Serving) -> None:
+        """Go on with what a crash left, in its order, by the channel of the app it was left at.
+
+        Only once that is connected: then DingTalk's clock is known.
+        """
         for claim in claims:
-            spec = self._serving().spec
-            key = key_of(claim.client_id, claim.message, spec.conversation)
+            key = key_of(claim.client_id, claim.message, serving.spec.conversation)
             place = self.lanes.enter(key) if claim.state == "taken" else None
-            work = self._take_up(claim, key, place, connected)
-            self._leftovers.append((connected, self.spawn(work, f"leftover {claim.message.id}")))
+            work = self._take_up(claim, key, place, serving.hold())
+            self.spawn(work, f"leftover {claim.message.id}")
 
     async def _take_in(
         self,
@@ -195,16 +195,13 @@ class Reception:
             serving.release()
 
     async def _take_up(
-        self, claim: Claim, key: ConversationKey, place: Place | None, connected: asyncio.Event
+        self, claim: Claim, key: ConversationKey, place: Place | None, serving: Serving
     ) -> None:
         """A message that a crash left behind: answered if it may be, else closed."""
-        await connected.wait()  # only then DingTalk's clock is known
-        serving = self._serving()
         if place is not None and young(claim, serving.channel.now()):
             command = command_in(claim.message.text)
-            await self._take_in(claim, key, place, command, serving.hold(), resumed=True)
+            await self._take_in(claim, key, place, command, serving, resumed=True)
             return
-        serving.hold()
         try:
             if not await close(claim, serving, self._tongues.of(claim.message)):
                 self.insisting.add(claim, serving, self._tongues.of(claim.message))
@@ -290,9 +287,6 @@ class Reception:
         self.lanes.close()
         self._pairing.close()
         _give_up([turn for turn in self._turns if not turn.place.free], "shutting_down")
-        for connected, task in self._leftovers:
-            if not connected.is_set():  # it would wait for a connection that never comes
-                task.cancel()
 
     def give_up(self) -> None:
         """Shutting down: end every turn with what it has and a sentence."""
