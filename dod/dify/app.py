@@ -51,7 +51,6 @@ _EVENT_LONGEST = 16 * 2**20  # bytes of one line
 _REFUSAL_LONGEST = 64 * 2**10  # bytes of a refusal that are read
 _STOP_TIMEOUT = 5.0  # seconds
 _RUN_OUT = 0.25  # seconds for the body to end after the terminal event
-_TWO_PINGS = 25.0  # seconds in which an app that pings has pinged twice
 
 # Nothing has been said, and Dify has not begun: asking again stores nothing twice. A share of the
 # patience each: where nothing listens the address may be wrong, and people should hear of it.
@@ -67,10 +66,10 @@ class DifyApp:
     """One app of one Dify.
 
     ``url`` ends in /v1. Seconds: ``timeout`` longest silence, pings not counted; ``first_event``
-    longest silence at the start of a remembered conversation without pings (the silent chatflow of
-    1.13, dify-api §2); ``linger`` how long a chatflow's second terminal event is waited for;
-    ``pauses`` before asking an overloaded Dify again (each ± half), none of which begins after
-    ``patience``.
+    silence at the start of a remembered conversation, after which Dify is asked whether it still
+    knows it (the silent chatflow of 1.13, dify-api §2); ``linger`` how long a chatflow's second
+    terminal event is waited for; ``pauses`` before asking an overloaded Dify again (each ± half),
+    none of which begins after ``patience``.
 
     Lifecycle: made without I/O → ``ask`` and ``stop``, any number at once → ``aclose``.
     Thread: the bot's loop only.
@@ -84,7 +83,7 @@ class DifyApp:
         app_type: Literal["chatbot", "completion", "workflow"],
         output: str = "",
         timeout: float = 300.0,
-        first_event: float = 75.0,
+        first_event: float = 10.0,
         linger: float = 1.5,
         pauses: tuple[float, ...] = (0.4, 1.2, 3.0, 6.0, 9.0, 12.0, 15.0),
         patience: float = 45.0,
@@ -92,8 +91,7 @@ class DifyApp:
         self._app_type = app_type
         self._output = output
         self._timeout = timeout
-        # A shorter silence proves nothing: the first two pings come after 10 and 20 s.
-        self._first_event = min(first_event, max(timeout, _TWO_PINGS))
+        self._first_event = first_event
         self._linger = linger
         self._pauses = pauses
         self._patience = patience
@@ -133,7 +131,7 @@ class DifyApp:
             response.encoding = "utf-8"  # whatever a proxy makes of the header
             response.stream = _Bounded(response.stream)  # type: ignore[arg-type]
             async with contextlib.aclosing(EventSource(response).aiter_sse()) as source:
-                answer = self._read(source, remembered=bool(question.conversation_id))
+                answer = self._read(source, question)
                 async with contextlib.aclosing(answer) as events:
                     async for event in events:
                         yield event
@@ -278,25 +276,20 @@ class DifyApp:
         raise refused(response.status_code, bytes(body), app_type=self._app_type)
 
     async def _read(
-        self, source: AsyncIterator[ServerSentEvent], *, remembered: bool
+        self, source: AsyncIterator[ServerSentEvent], question: Question
     ) -> AsyncGenerator[AnswerEvent, None]:
         """What one open stream tells, up to ``Finished``."""
         said = Transcript(workflow=self._app_type == "workflow", output=self._output)
         now = asyncio.get_running_loop().time
-        opened, pings = now(), 0
-        until = opened + (self._first_event if remembered else self._timeout)
+        until = now() + self._timeout
         ended: Exception | None = None
+        reading = self._first(source, question)
         while True:
             try:
                 async with asyncio.timeout_at(until):
-                    event = await anext(source, None)
+                    event = await reading
                 if event is None:
                     break
-                if not event.data:
-                    pings += 1
-                    if pings == 2 and not said.started:  # no silent chatflow: that pings once
-                        until = opened + self._timeout
-                    continue
                 lingering = said.ending
                 for told in said.read(event.data):
                     yield told
@@ -304,13 +297,59 @@ class DifyApp:
                         return
                 if not lingering:
                     until = now() + (self._linger if said.ending else self._timeout)
+                reading = _next(source)
             except (TimeoutError, httpx.HTTPError, ValueError) as exc:
                 ended = exc
                 break
         finished = said.close()
         if finished is None:
-            raise _broken_off(said, ended, gone=remembered and pings <= 1) from ended
+            silent = isinstance(ended, TimeoutError | httpx.TimeoutException)
+            if not said.started and (silent or ended is None):
+                await self._check(question, unsure=True)
+            raise _broken_off(said, ended, silent=silent) from ended
         yield finished
+
+    async def _first(
+        self, source: AsyncIterator[ServerSentEvent], question: Question
+    ) -> ServerSentEvent | None:
+        """The first event. While it does not come, Dify is asked once what it still knows."""
+        if not question.conversation_id:
+            return await _next(source)
+        reading = asyncio.create_task(_next(source), name="first event")
+        try:
+            await asyncio.wait({reading}, timeout=self._first_event)
+            if not reading.done():
+                await self._check(question, unsure=False)
+            return await reading
+        finally:
+            if not reading.done():
+                reading.cancel()
+                await asyncio.wait({reading})
+
+    async def _check(self, question: Question, *, unsure: bool) -> None:
+        """Raise ConversationGone if Dify says that it does not know the question's conversation.
+
+        Silence alone proves nothing: a worker may be busy, and a proxy may have ended the stream.
+        ``unsure``: nor is there an answer, and silence has to do where the address passes on
+        questions alone.
+        """
+        if not question.conversation_id:
+            return
+        try:
+            known = await self._asides.knows(question.conversation_id, _user(question.user))
+        except DifyError as error:
+            log.info("dify does not say whether it knows a conversation that is silent: %s", error)
+            known = not (unsure and error.key == "dify_not_found")
+        if not known:
+            raise ConversationGone("no event on a remembered conversation")
+
+
+async def _next(source: AsyncIterator[ServerSentEvent]) -> ServerSentEvent | None:
+    """The next event with data: no ping. None at the end of the body."""
+    async for event in source:
+        if event.data:
+            return event
+    return None
 
 
 class _Bounded(httpx.AsyncByteStream):
@@ -354,11 +393,8 @@ def _no_answer(exc: httpx.HTTPError) -> DifyError:
     return trouble("dify_cut" if begun else "dify_unreachable", repr(exc))
 
 
-def _broken_off(said: Transcript, exc: Exception | None, *, gone: bool) -> DifyError:
+def _broken_off(said: Transcript, exc: Exception | None, *, silent: bool) -> DifyError:
     """The stream ended without its terminal event; ``exc`` is None if its body ended in order."""
-    silent = isinstance(exc, TimeoutError | httpx.TimeoutException)
-    if gone and not said.started and (silent or exc is None):
-        return ConversationGone("no event on a remembered conversation")
     key = "dify_timeout" if silent else "dify_cut"
     detail = repr(exc) if exc else "end of body"
     if not said.started or (silent and not said.spoke):
