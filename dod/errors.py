@@ -16,7 +16,7 @@ DodError
 │   └── DingTalkBusy      5xx, HTML, time-out, no connection
 ├── DifyError             ``key`` tells which sentence; see dify-api §9
 │   ├── FileNotTaken      Dify does not take this file; ``key`` tells why
-│   ├── ConversationGone  Dify has forgotten the conversation (or never answers on it)
+│   ├── ConversationGone  Dify has forgotten the conversation
 │   └── AnswerCut         the stream ended, or fell silent, without its terminal event
 └── StoreError            the disk cache cannot be opened
 

@@ -104,6 +104,7 @@ class Office:
         )
         self._running = asyncio.create_task(self.bot.run())
         await self.until(lambda: self.dingtalk.connections_opened[CLIENT] > opened)
+        await self.until(lambda: self.bot.snapshot().state == "connected")
 
     async def stop(self, seconds: float) -> None:
         """Drain within ``seconds``, close. Idempotent."""

@@ -14,6 +14,7 @@ from dod.bridge.claims import Claim, Claims
 from dod.config.spec import BotSpec, Config
 from dod.messages import Finished, Message, Press, PressReply, Started, TextDelta
 from dod.ports import StateChange
+from dod.texts import say
 from tests.fakes import FakeChannel, MemoryStore, ScriptedApp, Step
 from tests.scene import NOW, SPEC, FakeMeter, message
 
@@ -44,13 +45,13 @@ def short_proof(monkeypatch: pytest.MonkeyPatch) -> None:
 class Office:
     """A bot whose neighbours are made as its specs ask."""
 
-    def __init__(self, *script: Step) -> None:
+    def __init__(self, *script: Step, spec: BotSpec = SPEC) -> None:
         self.script = script or (Started("t", "c"), TextDelta("Hello"), Finished())
         self.channels: list[FakeChannel] = []
         self.make_channel_of: Callable[[], FakeChannel] = lambda: FakeChannel(now=NOW)
         self.apps: list[ScriptedApp] = []
         self.bot = Bot(
-            SPEC,
+            spec,
             store=MemoryStore(),
             make_channel=self.make_channel,
             make_app=self.make_app,
@@ -414,6 +415,91 @@ def test_what_a_crash_left_at_another_app_is_taken_up_when_that_app_is_back() ->
     kinds = {card.frames[-1][0] for card in office.channels[1].cards.values()}
     assert kinds == {"finish", "fail"}
     assert [question.text for question in office.apps[0].questions] == ["question", "question"]
+
+
+def left_at(spec: BotSpec, office: Office) -> Awaitable[object]:
+    """A crash in mid-answer, and one before the answer."""
+
+    async def crash() -> None:
+        for number in (1, 2):
+            claim = Claim(spec.dingtalk_app_client_id, message(number), office.bot._promises.store)
+            assert await claim.add()
+            claim.style = spec.card_style
+            if number == 1:
+                await claim.asked(cards=1)
+
+    return crash()
+
+
+def opened_with(spec: BotSpec, scenario: Callable[[Office], Awaitable[None]]) -> Office:
+    """A crash's rest lies at the usual app, and the bot begins with ``spec``."""
+
+    async def scene() -> Office:
+        office = Office(spec=spec)
+        await left_at(SPEC, office)
+        running = asyncio.create_task(office.bot.run())
+        try:
+            await scenario(office)
+            await office.until(lambda: not office.bot._reception.tasks)
+        finally:
+            await office.bot.drain(time.monotonic() + 1.0)
+            await asyncio.wait_for(running, 5)
+            await office.bot.aclose()
+        return office
+
+    return asyncio.run(scene())
+
+
+def test_what_a_crash_left_waits_for_the_right_secret() -> None:
+    async def scenario(office: Office) -> None:
+        await office.until(lambda: office.bot.snapshot().state == "bad_credentials")
+        office.bot.take(SPEC)
+        await office.generation(2)
+
+    office = opened_with(WRONG_SECRET, scenario)
+    assert {name: card.ended for name, card in office.channels[1].cards.items()} == {
+        "msg-1/0": True,
+        "msg-2/0": True,
+    }
+    assert [question.text for question in office.apps[0].questions] == ["question"]
+
+
+def test_what_a_crash_left_is_not_taken_up_by_another_app() -> None:
+    """Its cards are no cards of the other one: they would spin for ever, and be taken for ended."""
+    other = replace(SPEC, dingtalk_app_client_id="ding-other")
+
+    async def scenario(office: Office) -> None:
+        await office.until(lambda: office.bot.snapshot().state == "bad_credentials")
+        office.bot.take(other)
+        await office.generation(2)
+        await office.until(lambda: len(office.channels[1].replies) == 2)
+        assert office.channels[1].cards == {}
+        office.bot.take(SPEC)
+        await office.generation(3)
+        await office.until(lambda: office.channels[2].cards["msg-1/0"].ended)
+
+    office = opened_with(WRONG_SECRET, scenario)
+    assert list(office.channels[2].cards) == ["msg-1/0"]
+    assert office.apps[0].questions == []
+
+
+def test_what_a_crash_left_at_an_app_that_is_tried_in_vain_is_read_again_later() -> None:
+    other = replace(SPEC, dingtalk_app_client_id="ding-other")
+
+    async def scenario(office: Office) -> None:
+        await office.until(lambda: len(office.channels[0].replies) == 2)  # see ``orphans``
+        for _ in range(2):
+            office.bot.take(WRONG_SECRET)
+            await office.until(lambda: "refuses" in office.bot.snapshot().last_error)
+            office.bot.take(other)
+        office.bot.take(SPEC)
+        await office.generation(2)
+        await office.until(lambda: "msg-1/0" in office.channels[-1].cards)
+
+    office = opened_with(other, scenario)
+    assert office.channels[0].cards == {}
+    (card,) = office.channels[-1].cards.values()
+    assert card.shown == say("answered_below", "en")
 
 
 class FlightyChannel(FakeChannel):

@@ -3,12 +3,13 @@
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
-from typing import Any
+from dataclasses import replace
+from typing import Any, Literal
 
 import pytest
 
 from dod.dify import DifyApp
-from dod.dify.answer import EVENT_LONGEST, Listener
+from dod.dify.answer import EVENT_LONGEST
 from dod.errors import AnswerCut, ConversationGone, DifyError
 from dod.messages import AnswerEvent, Finished, Question, Started, TextDelta, TextReplaced, digest
 from dod.sim.dify.kinds import Kind, Version
@@ -196,12 +197,56 @@ def test_new_conversation_is_left_alone() -> None:
     against_sim(scenario, first_event=0.05)
 
 
-def test_short_timeout_does_not_make_a_slow_chat_a_forgotten_one() -> None:
-    def silence(timeout: float) -> float:
-        listener = Listener("chatbot", "", timeout=timeout, first_event=75.0, linger=1.5)
-        return listener._first_event
+@pytest.mark.parametrize("kind", ["chat", "chatflow"])
+def test_slow_answer_on_a_known_conversation_is_waited_for(kind: Kind) -> None:
+    """Nothing tells it from a silent chatflow but Dify itself, which is asked once."""
 
-    assert (silence(5.0), silence(300.0)) == (25.0, 75.0)
+    async def scenario(sim: SimDify, app: DifyApp) -> None:
+        known = (await hear(app, asked())).started.conversation_id
+        sim.app(KEY).ping_every = 0
+        said = sim.app(KEY).answer
+        await hear(app, asked("one", known))
+        assert sim.history.asked_for == 0, "an answer that comes soon costs no call"
+        sim.app(KEY).answer = lambda *args: replace(said(*args), first_delay=0.3)
+        told = await hear(app, asked("again", known))
+        assert told.finished
+        assert told.text.endswith("(turn 3)")
+        assert sim.history.asked_for == (kind == "chat"), "a chatflow says at once that it began"
+
+    against_sim(scenario, kind, first_event=0.05)
+
+
+@pytest.mark.parametrize("version", ["0.15", "1.13"])
+@pytest.mark.parametrize(("fault", "key"), [("end", "dify_cut"), ("hang", "dify_timeout")])
+def test_stream_without_an_event_forgets_no_known_conversation(
+    version: Version, fault: Literal["end", "hang"], key: str
+) -> None:
+    """Nor is the question asked again: it may have been heard."""
+
+    async def scenario(sim: SimDify, app: DifyApp) -> None:
+        known = (await hear(app, asked())).started.conversation_id
+        sim.app(KEY).fail_next(Fault(fault, seconds=60))
+        told = await hear(app, asked("again", known))
+        assert type(told.error) is DifyError
+        assert told.error.key == key
+        assert sim.history.asked_for
+        assert len(sim.requests) == 2
+
+    against_sim(scenario, "chat", version, timeout=0.3)
+
+
+def test_silence_is_taken_for_forgetting_only_where_nobody_can_say() -> None:
+    """An address that passes on questions alone; elsewhere a failure is no proof."""
+    page = b"HTTP/1.1 %s\r\nContent-Length: 2\r\n\r\nno"
+    empty = Play(STREAM)
+    for status, gone in ((b"404 Not Found", True), (b"502 Bad Gateway", False)):
+        told, dify = against_bytes(
+            empty, Play(page % status), question=asked(conversation_id="c-1")
+        )
+        assert isinstance(told.error, ConversationGone) == gone
+        assert dify.requests[1][0] == (
+            "GET /v1/messages?conversation_id=c-1&user=alice&limit=1 HTTP/1.1"
+        )
 
 
 @pytest.mark.parametrize(("kind", "version"), KINDS)

@@ -31,6 +31,7 @@ REFUSALS: dict[str, Kind] = {
     "error_api_disabled": "chat",
     "error_conversation_not_found": "chat",
     "error_conversation_not_uuid": "chat",
+    "error_messages_other_user": "chat",
     "error_missing_query": "chat",
     "error_query_empty": "chat",
     "error_missing_inputs": "chat",

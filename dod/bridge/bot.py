@@ -59,7 +59,7 @@ class Bot:
             self._reception.resumption,
             config,
             bot=lambda: self.spec.name,
-            channel=lambda: self._line.channel,
+            serving=lambda: self._servings.newest,
             owner=owner,
             alive=alive,
         )
@@ -93,6 +93,10 @@ class Bot:
         try:
             await self._meter.load()
             await self._promises.load(line.spec.dingtalk_app_client_id)
+            self._take_up_left()
+            if line is not self._line:  # another app's took over while the store was slow
+                self._leave_behind(line)
+            self._promises.look_after_orphans()
         except Exception:  # the rim of what is on disk: it must not keep new people from asking
             log.exception("bot=%s what was left on disk cannot be read", self.spec.name)
 
@@ -182,10 +186,23 @@ class Bot:
         await self._promises.read(line.spec.dingtalk_app_client_id)
         if line is self._next_line:
             self._open(line)
+        elif line is not self._line:
+            self._leave_behind(line)
+
+    def _take_up_left(self) -> None:
+        if self._line.connected.is_set() and self._state != "draining":
+            self._promises.take_up(self._line.spec.dingtalk_app_client_id)
+
+    def _leave_behind(self, line: Line) -> None:
+        client_id = line.spec.dingtalk_app_client_id
+        lines = (self._line, self._next_line)
+        if all(one is None or one.spec.dingtalk_app_client_id != client_id for one in lines):
+            self._promises.leave_behind(client_id)
 
     def _drop_next_line(self) -> None:
         if self._next_line is not None:
             line, self._next_line = self._next_line, None
+            self._leave_behind(line)
             self._reception.spawn(self._close_line(line), "credentials given up")
 
     async def _close_line(self, line: Line) -> None:
@@ -199,6 +216,7 @@ class Bot:
         if change.state == "connected":
             line.connected.set()
             if line is self._line:
+                self._take_up_left()
                 self._promises.connected.set()
             elif self._line.change.state == "connected":
                 # A suspended app's connection is accepted and closed at once (dingtalk-protocol
@@ -239,8 +257,8 @@ class Bot:
         self._opened += old.channel.connections
         old.leaving = self._reception.spawn(old.channel.leave(), "old channel leaves")
         self._serve(line.spec, line, leaving=old)
-        # Before the first new message: what the app's people said before a crash.
-        self._promises.resume(line.spec.dingtalk_app_client_id, line.connected)
+        self._take_up_left()  # before the first new message
+        self._leave_behind(old)
 
     def _serve(self, spec: BotSpec, line: Line, *, leaving: Line | None = None) -> None:
         self._servings.serve(spec, line, leaving=leaving)

@@ -37,7 +37,11 @@ async def close(claim: Claim, serving: Serving, tongue: Tongue) -> bool:
         await _close_quietly(claim, serving, tongue)
         return True
     log.info(
-        "bot=%s leftover state=%s cards=%d is closed", serving.spec.name, claim.state, claim.cards
+        "bot=%s msg=%s leftover state=%s cards=%d is closed",
+        serving.spec.name,
+        claim.message.id,
+        claim.state,
+        claim.cards,
     )
     if claim.state == "replying":  # nobody knows whether it was sent
         sentence = say("unconfirmed", tongue)

@@ -12,8 +12,9 @@ from dod.bridge import orphans
 from dod.bridge.claims import Claim, Claims
 from dod.bridge.patience import Patience
 from dod.bridge.resumption import Resumption
+from dod.bridge.serving import Serving
 from dod.config.spec import Config
-from dod.ports import Channel, Store
+from dod.ports import Store
 
 log = logging.getLogger(__name__)
 
@@ -21,7 +22,7 @@ LOADING = 10.0  # seconds to wait for a slow store at start
 
 
 class Promises:
-    """Lifecycle: ``load`` at start; ``read`` → ``resume`` for a new client id; ``halt``.
+    """``load`` at start, ``read`` for a new client id → ``take_up`` or ``leave_behind``; ``halt``.
 
     ``connected``: by any line, once. ``owner``, ``alive``: see ``Claims``.
     """
@@ -34,7 +35,7 @@ class Promises:
         config: Callable[[], Config],
         *,
         bot: Callable[[], str],
-        channel: Callable[[], Channel],
+        serving: Callable[[], Serving],
         owner: str,
         alive: Callable[[str], bool],
     ) -> None:
@@ -45,7 +46,7 @@ class Promises:
         self._resumption = resumption
         self._config = config
         self._bot = bot
-        self._channel = channel
+        self._serving = serving
         self._claims: dict[str, Claims] = {}
         self._left: dict[str, list[Claim]] = {}  # by client id: what a crash left there
         self._orphans: asyncio.Task[None] | None = None
@@ -63,8 +64,10 @@ class Promises:
         return self._claims[client_id]
 
     async def load(self, client_id: str) -> None:
-        """Go on with what a crash left, once ``connected``; look after what is nobody's."""
-        self._resumption.resume(await self.claims(client_id).load(), self.connected)
+        """Know what a crash left; look after what is nobody's."""
+        self._left[client_id] = await self.claims(client_id).load()
+
+    def look_after_orphans(self) -> None:
         self._orphans = asyncio.create_task(self._settle_orphans(), name="orphans")
 
     async def _settle_orphans(self) -> None:
@@ -73,7 +76,7 @@ class Promises:
             await orphans.settle(
                 self._bot(),
                 self.store,
-                self._channel(),
+                self._serving().channel,
                 self._config(),
                 mine=self._claims,
                 alive=self.alive,
@@ -88,9 +91,20 @@ class Promises:
                 async with asyncio.timeout(LOADING):
                     self._left[client_id] = await self.claims(client_id).load()
 
-    def resume(self, client_id: str, connected: asyncio.Event) -> None:
-        """Go on with what was ``read``."""
-        self._resumption.resume(self._left.pop(client_id, []), connected)
+    def take_up(self, client_id: str) -> None:
+        """Go on with what a crash left at the app that serves, which is connected.
+
+        No other app's channel can do that: it would end other cards than those that are open.
+        """
+        self._resumption.resume(self._left.pop(client_id, []), self._serving())
+
+    def leave_behind(self, client_id: str) -> None:
+        """What a crash left at an app that never connected stays on disk: see ``orphans``.
+
+        It is read again when that app comes back.
+        """
+        if self._left.pop(client_id, None) is not None:
+            del self._claims[client_id]
 
     def halt(self) -> None:
         if self._orphans is not None:

@@ -76,7 +76,6 @@ class Reception:
         )
         self.resumption = Resumption(
             self.lanes,
-            serving,
             self._tongues,
             self.insisting,
             take_in=self._take_in,
@@ -236,7 +235,6 @@ class Reception:
         self.lanes.close()
         self._pairing.close()
         self.underway.give_up_waiting()
-        self.resumption.give_up()
 
     def give_up(self) -> None:
         """Shutting down: end every turn with what it has and a sentence."""

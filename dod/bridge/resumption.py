@@ -46,12 +46,11 @@ class TakeInLater(Protocol):
 
 
 class Resumption:
-    """Lifecycle: ``resume`` once per client id; ``give_up`` when the bot shuts down."""
+    """Lifecycle: ``resume`` for each client id that is served."""
 
     def __init__(
         self,
         lanes: Lanes,
-        serving: Callable[[], Serving],
         tongues: Tongues,
         insisting: Insisting,
         *,
@@ -60,31 +59,29 @@ class Resumption:
         spawn: Callable[[Coroutine[Any, Any, None], str], asyncio.Task[None]],
     ) -> None:
         self._lanes = lanes
-        self._serving = serving
         self._tongues = tongues
         self._insisting = insisting
         self._take_in = take_in
         self._take_in_later = take_in_later
         self._spawn = spawn
-        self._leftovers: list[tuple[asyncio.Event, asyncio.Task[None]]] = []
 
-    def resume(self, claims: Iterable[Claim], connected: asyncio.Event) -> None:
-        """Go on with what a crash left, in its order, once ``connected``."""
+    def resume(self, claims: Iterable[Claim], serving: Serving) -> None:
+        """Go on with what a crash left, in its order, by the channel of the app it was left at.
+
+        Only once that is connected: then DingTalk's clock is known.
+        """
         for claim in claims:
-            spec = self._serving().spec
+            spec = serving.spec
             key = key_of(claim.client_id, claim.message, spec.conversation)
             asks = claim.state == "taken" and not waits_for_question(claim.message, spec)
             place = self._lanes.enter(key) if asks else None
-            work = self._take_up(claim, key, place, connected)
-            self._leftovers.append((connected, self._spawn(work, f"leftover {claim.message.id}")))
+            work = self._take_up(claim, key, place, serving.hold())
+            self._spawn(work, f"leftover {claim.message.id}")
 
     async def _take_up(
-        self, claim: Claim, key: ConversationKey, place: Place | None, connected: asyncio.Event
+        self, claim: Claim, key: ConversationKey, place: Place | None, serving: Serving
     ) -> None:
         """A message that a crash left behind: answered if it may be, else closed."""
-        await connected.wait()  # only then DingTalk's clock is known
-        serving = self._serving()
-        serving.hold()
         if claim.state == "taken" and young(claim, serving.channel.now()):
             # No wait from here to where it is paired: each in the order of its receipt.
             if place is None:
@@ -102,9 +99,3 @@ class Resumption:
             if place is not None:
                 place.leave()
             serving.release()
-
-    def give_up(self) -> None:
-        """Shutting down: what would wait for a connection that never comes stays on disk."""
-        for connected, task in self._leftovers:
-            if not connected.is_set():
-                task.cancel()

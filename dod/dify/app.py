@@ -44,10 +44,10 @@ class DifyApp:
     """One app of one Dify.
 
     ``url`` ends in /v1. Seconds: ``timeout`` longest silence, pings not counted; ``first_event``
-    longest silence at the start of a remembered conversation without pings (the silent chatflow of
-    1.13, dify-api §2); ``linger`` how long a chatflow's second terminal event is waited for;
-    ``pauses`` before asking an overloaded Dify again (each ± half), none of which begins after
-    ``patience``.
+    silence at the start of a remembered conversation, after which Dify is asked whether it still
+    knows it (the silent chatflow of 1.13, dify-api §2); ``linger`` how long a chatflow's second
+    terminal event is waited for; ``pauses`` before asking an overloaded Dify again (each ± half),
+    none of which begins after ``patience``.
 
     Lifecycle: made without I/O → ``ask`` and ``stop``, any number at once → ``aclose``.
     Thread: the bot's loop only.
@@ -61,7 +61,7 @@ class DifyApp:
         app_type: Kind,
         output: str = "",
         timeout: float = 300.0,
-        first_event: float = 75.0,
+        first_event: float = 10.0,
         linger: float = 1.5,
         pauses: tuple[float, ...] = (0.4, 1.2, 3.0, 6.0, 9.0, 12.0, 15.0),
         patience: float = 45.0,
@@ -75,13 +75,18 @@ class DifyApp:
             url, read=timeout + 30.0, headers={"Authorization": f"Bearer {sendable or '?'}"}
         )
         self._door = Door(self._client, app_type, timeout=timeout, pauses=pauses, patience=patience)
+        self._asides = Asides(self._client, app_type)
         self._listener = Listener(
-            app_type, output, timeout=timeout, first_event=first_event, linger=linger
+            app_type,
+            output,
+            timeout=timeout,
+            first_event=first_event,
+            linger=linger,
+            knows=self._asides.knows,
         )
         self._uploads = Uploads(self._client)
         self._addresses = Addresses(url)
         self._fetcher = Fetcher(self._addresses)
-        self._asides = Asides(self._client, app_type)
 
     @property
     def fingerprint(self) -> str:
@@ -104,7 +109,7 @@ class DifyApp:
                     response = step
         if response is None:
             return
-        answer = self._listener.listen(response, remembered=bool(question.conversation_id))
+        answer = self._listener.listen(response, question)
         async with contextlib.aclosing(answer) as events:
             async for event in events:
                 yield event

@@ -10,7 +10,7 @@ import httpx
 
 from dod.dify.parameters import abilities
 from dod.dify.refusals import refused, trouble
-from dod.errors import DifyError
+from dod.errors import ConversationGone, DifyError
 from dod.messages import Abilities, Parameters
 
 _TIMEOUT = 10.0  # seconds
@@ -61,6 +61,18 @@ class Asides:
         path = f"/messages/{quote(message_id, safe='')}/suggested"
         told = await self._get(path, {"user": user})
         return _questions(told.get("data"))
+
+    async def knows(self, conversation_id: str, user: str) -> bool:
+        """Whether ``user`` has this conversation; every version says it here (dify-api §4).
+
+        Raises DifyError where nobody says it.
+        """
+        about = {"conversation_id": conversation_id, "user": user, "limit": "1"}
+        try:
+            await self._get("/messages", about)
+        except ConversationGone:
+            return False
+        return True
 
     async def _get(self, path: str, params: Mapping[str, str]) -> Mapping[str, Any]:
         try:

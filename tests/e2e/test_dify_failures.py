@@ -414,6 +414,37 @@ def test_a_conversation_that_is_refused_for_ever_is_said_so() -> None:
     act(scenario)
 
 
+def test_a_stream_without_an_event_costs_nobody_the_conversation() -> None:
+    """A proxy's restart ends it so; and so does a chatflow of 1.13 that has forgotten it."""
+
+    async def scenario(office: Office) -> None:
+        await office.say(EN)
+        await office.ended()
+        office.app.fail_next(Fault("end"))
+        await office.say(EN)
+        assert (await office.ended(2)).text == "⚠️ " + say("dify_cut", "en")
+        await office.say(EN)
+        assert (await office.ended(3)).text.endswith("(turn 3)")
+        first, *later = office.dify.requests
+        assert [asked.conversation_id for asked in later] == [first.answered_in] * 2
+
+    act(scenario)
+
+
+@pytest.mark.parametrize("version", ["1.13", "1.13.1"])
+def test_a_chatflow_that_has_forgotten_begins_anew_within_seconds(version: Version) -> None:
+    async def scenario(office: Office) -> None:
+        await office.say(EN)
+        await office.ended()
+        office.dify.forget()
+        await office.say(EN)
+        assert (await office.ended(2)).text.endswith("(turn 1)")
+        asked = [one.conversation_id for one in office.dify.requests]
+        assert asked == ["", office.dify.requests[0].answered_in, ""]
+
+    act(scenario, "chatflow", version, dify={"first_event": 0.05})
+
+
 def test_an_empty_answer_is_no_blank_card() -> None:
     async def scenario(office: Office) -> None:
         for text in ("", "   \n", "<think>\nhm\n</think>"):

@@ -373,6 +373,42 @@ def test_cards_of_a_crash_end_at_the_next_start_with_the_text_they_had() -> None
     act(scenario, max_workers=2)
 
 
+def test_cards_of_a_crash_end_only_by_the_app_that_made_them() -> None:
+    """It does not connect at the next start, and the file names another one meanwhile."""
+
+    async def scenario(office: Office) -> None:
+        office.app.answer = lambda *_: Answer("word " * 400, interval=0.02)
+        card = await typing(office)
+        await office.crash()
+        office.dingtalk.add_app("ding-other", "secret-other")
+        right = office.spec
+        office.spec = replace(right, dingtalk_app_client_secret="wrong")
+        starting = asyncio.create_task(office.start())
+        await asyncio.sleep(0)
+        await office.until(lambda: office.bot.snapshot().state == "bad_credentials")
+        office.bot.take(
+            replace(
+                right,
+                dingtalk_app_client_id="ding-other",
+                dingtalk_app_client_secret="secret-other",
+            )
+        )
+        await office.until(office.replies)
+        await office.idle()
+        (told,) = office.replies()
+        assert say("restarted", "en") in told
+        assert await office.states() == ["finishing"]
+        office.bot.take(right)
+        await starting
+        await office.ended()
+        await office.idle()
+        assert (card.state, card.text) == ("finished", BELOW)
+        assert office.replies() == [told]
+        assert await office.states() == ["done"]
+
+    act(scenario)
+
+
 def test_an_interrupted_answer_of_a_hanging_dify_is_closed_too() -> None:
     async def scenario(office: Office) -> None:
         office.app.fault = Fault("hang", after=2)

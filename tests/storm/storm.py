@@ -238,7 +238,8 @@ class Storm:
         if time.monotonic() - self._said_at > 10.0:
             self._said_at = time.monotonic()
             unanswered = [one.text for one in self.judge.unanswered()]
-            self.journal.note("waiting", owing=owing, unanswered=unanswered)
+            cards = [card.id for card in self.judge.open_cards()]
+            self.journal.note("waiting", owing=owing, unanswered=unanswered, cards=cards)
         return self.connected() and not owing
 
     def _act(self, event: Event) -> Callable[[], None]:

@@ -115,22 +115,27 @@ def fields_fit(kind: Kind, version: Version, body: dict[str, Any]) -> None:
         said = "Input should be 'blocking' or 'streaming'"
         raise _field(kind, version, body, "response_mode", said=said, what="literal_error")
     if chat and body.get("conversation_id"):
-        try:
-            uuid.UUID(str(body["conversation_id"]))
-        except ValueError:
-            said = "Value error, conversation_id must be a valid UUID"
-            raise _field(
-                kind, version, body, "conversation_id", said=said, what="value_error"
-            ) from None
+        uuid_fits(kind, version, body)
 
 
-def conversation_unknown(version: Version) -> Refused:
+def uuid_fits(kind: Kind, version: Version, body: dict[str, Any]) -> None:
+    """A conversation's id is a UUID."""
+    try:
+        uuid.UUID(str(body.get("conversation_id")))
+    except ValueError:
+        said = "Value error, conversation_id must be a valid UUID"
+        raise _field(
+            kind, version, body, "conversation_id", said=said, what="value_error"
+        ) from None
+
+
+def conversation_unknown(version: Version, path: str = "/v1/chat-messages") -> Refused:
     """No conversation of this app and user has that id."""
     said = "Conversation Not Exists."
     if version != "0.15":
         said += (
-            " You have requested this URI [/v1/chat-messages] but did you mean /v1/chat-messages "
-            "or /api/chat-messages or /v1/chat-messages/<string:task_id>/stop ?"
+            f" You have requested this URI [{path}] but did you mean {path} "
+            f"or {path.replace('/v1', '/api')} or {path}/<string:task_id>/stop ?"
         )
     return refuse(404, "not_found", said)
 

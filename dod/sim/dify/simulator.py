@@ -15,6 +15,7 @@ from aiohttp import web
 from dod.sim.dify import checks
 from dod.sim.dify.app import SimApp
 from dod.sim.dify.files import Files
+from dod.sim.dify.history import Conversation, History
 from dod.sim.dify.kinds import Kind, Version
 from dod.sim.dify.ratings import Ratings
 from dod.sim.dify.run import Asked, Run, reset
@@ -32,13 +33,6 @@ _FILES = ("/v1/files/upload", "/v1/audio-to-text")
 _STOPS = ("/v1/chat-messages", "/v1/completion-messages", "/v1/workflows/tasks")
 
 
-@dataclass(slots=True)
-class _Conversation:
-    key: str
-    user: str
-    turns: int = 0
-
-
 @dataclass(frozen=True, slots=True)
 class Stopped:
     """One stop call. ``hit``: a running answer was ended by it."""
@@ -53,8 +47,9 @@ class SimDify:
     """Lifecycle: ``start`` → ``close``, both on one loop; ``close`` ends every answer at once.
 
     ``requests``: every request for an answer, oldest first. ``stops``: every stop call.
-    ``files``: what was uploaded. ``ratings``: what people think. ``connections``: HTTP connections
-    accepted. Conversations live as long as this object does, also over a ``close`` and a ``start``.
+    ``files``: what was uploaded. ``ratings``: what people think. ``history``: what was said.
+    ``connections``: HTTP connections accepted. Conversations live as long as this object does, also
+    over a ``close`` and a ``start``.
     """
 
     def __init__(self, port: int = 0, *, host: str = "127.0.0.1") -> None:
@@ -65,9 +60,9 @@ class SimDify:
         self.connections = 0
         self.files = Files()
         self.ratings = Ratings()
+        self.history = History()
         self._suggested = Suggested()
         self._apps: dict[str, SimApp] = {}
-        self._conversations: dict[str, _Conversation] = {}
         self._runs: dict[str, tuple[SimApp, Run]] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
         self._runner: web.AppRunner | None = None
@@ -97,10 +92,7 @@ class SimDify:
 
     def forget(self, conversation_id: str = "") -> None:
         """Lose one conversation, or all."""
-        if conversation_id:
-            self._conversations.pop(conversation_id, None)
-        else:
-            self._conversations.clear()
+        self.history.forget(conversation_id)
 
     async def start(self) -> None:
         """Listen on ``host``; port 0 becomes a free one, and stays the same after a ``close``."""
@@ -155,12 +147,13 @@ class SimDify:
         stop = last == "stop" and prefix in _STOPS
         about = path in {"/v1/parameters", "/v1/info", "/v1/meta"}
         suggests = last == "suggested" and prefix == "/v1/messages"
+        tells = path == "/v1/messages"
         takes = path in _FILES
         rates = last == "feedbacks" and prefix == "/v1/messages"
-        if not (stop or about or suggests or takes or rates or path in _ENDPOINTS):
+        if not (stop or about or suggests or tells or takes or rates or path in _ENDPOINTS):
             said = "The requested URL was not found on the server. If you entered the URL manually "
             raise checks.page(404, "Not Found", said + "please check your spelling and try again.")
-        if request.method != ("GET" if about or suggests else "POST"):
+        if request.method != ("GET" if about or suggests or tells else "POST"):
             said = "The method is not allowed for the requested URL."
             raise checks.refuse(405, "method_not_allowed", said)
         if about:
@@ -170,6 +163,8 @@ class SimDify:
             return web.json_response(app.info() if path == "/v1/info" else app.parameters())
         if suggests:
             return self._suggested.tell(request, self._allowed(request), task_id)
+        if tells:
+            return self.history.tell(request, self._allowed(request))
         if takes:
             return await self._take_in(request)
         if rates:
@@ -241,7 +236,7 @@ class SimDify:
         starts = app.judge(body, known=conversation is not None)
         turn = 0
         if starts and conversation is not None and app.converses:
-            self._conversations[asked.answered_in] = conversation
+            self.history.keep(asked.answered_in, conversation)
             conversation.turns = turn = conversation.turns + 1
         answer = app.say(asked, turn)
         if fault is not None:
@@ -258,6 +253,8 @@ class SimDify:
             sources=answer.sources,
         )
         self.ratings.know(wire.message_id, app.key, asked.user)
+        if starts and conversation is not None and app.converses:
+            conversation.note(wire.message_id, asked, answer)
         self._suggested.know(wire.message_id, app.key, asked.user, answer.next)
         run = Run(asked, wire, request, ping_every=app.ping_every, split=app.split)
         self._runs[wire.task_id] = app, run
@@ -275,15 +272,14 @@ class SimDify:
         finally:
             del self._runs[wire.task_id]
 
-    def _conversation(self, app: SimApp, asked: Asked, given: str) -> _Conversation | None:
+    def _conversation(self, app: SimApp, asked: Asked, given: str) -> Conversation | None:
         """The conversation of that id if it is this user's with this app, or a new one."""
         asked.conversation_id = given
         if not given or not app.converses:
             asked.answered_in = str(uuid.uuid4()) if app.converses else ""
-            return _Conversation(app.key, asked.user)
+            return Conversation(app.key, asked.user)
         asked.answered_in = given
-        found = self._conversations.get(given)
-        return found if found and (found.key, found.user) == (app.key, asked.user) else None
+        return self.history.find(given, app.key, asked.user)
 
 
 async def _fail_early(request: web.Request, app: SimApp, fault: Fault, asked: Asked) -> None:
