@@ -11,9 +11,9 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from dod.bridge import orphans
 from dod.bridge.claims import Claim, Claims
 from dod.bridge.line import Line
+from dod.bridge.orphans import Orphans
 from dod.bridge.reception import Meter, Reception
 from dod.bridge.serving import Serving
 from dod.config.spec import BotSpec, Config
@@ -103,14 +103,14 @@ class Bot:
     async def _settle_orphans(self) -> None:
         await self._connected.wait()  # only then DingTalk's clock is known
         try:
-            await orphans.settle(
+            await Orphans(
                 self.spec.name,
                 self._store,
                 self._line.channel,
-                self._config(),
+                self._config,
                 mine=self._claims,
                 alive=self._alive,
-            )
+            ).settle()
         except Exception:  # as above
             log.exception("bot=%s what other apps left cannot be settled", self.spec.name)
 

@@ -92,7 +92,7 @@ async def finish(
     if await _reply(claim, serving, rest, mention=mention) != "sent":
         await claim.finishing(text, guid, failed=failed)
         return False
-    await claim.finishing(say("answered_below", tongue), moved, failed=False, replied=True)
+    await claim.moved(say("answered_below", tongue), moved)
     if await writer.end(claim.text, moved, failed=False) != "open":
         await claim.done()
         return True
