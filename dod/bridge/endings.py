@@ -70,10 +70,10 @@ async def finish(
     """
     text, guid, failed = claim.text, claim.guid, claim.failed
     ending = await writer.close(text, guid, failed=failed) if writer else "none"
-    if ending == "landed" or (ending == "none" and claim.replied):
+    if ending == "landed" or (ending == "none" and claim.told):
         await claim.done()
         return True
-    if claim.replied:
+    if ending == "open" and claim.replied:
         return False
     rest = writer.rest(text) if writer else text
     if writer is None or ending == "none":
