@@ -108,10 +108,14 @@ class Channel(Protocol):
     def card(self, message: Message, style: CardStyle, n: int = 0) -> Card:
         """The ``n``-th card of the answer to ``message``. No I/O."""
 
-    async def reply(self, message: Message, text: str, *, mention: bool = False) -> None:
+    async def reply(
+        self, message: Message, text: str, *, mention: bool = False, foreign: bool = False
+    ) -> None:
         """Send one Markdown message: by the session webhook, or, expired, by the robot API.
 
         ``mention``: name the asker with an @, where the medium can (a group's webhook).
+        ``foreign``: another app got the message, so that this one's robot would speak elsewhere:
+        by its webhook alone.
         Raises DingTalkError. Not idempotent: never repeat it after an unknown outcome.
         """
 

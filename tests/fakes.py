@@ -154,6 +154,7 @@ class FakeChannel:
         self.cards: dict[str, FakeCard] = {}
         self.replies: list[tuple[str, str]] = []  # (message id, text)
         self.mentioned: list[str] = []
+        self.foreign: list[str] = []  # message ids, where another app got the message
         self.brought: dict[str, bytes] = {}  # what people send, by code
         self.downloads: list[str] = []
         self.tells_sizes = True
@@ -203,10 +204,14 @@ class FakeChannel:
         name = f"{message.id}/{n}"
         return self.cards.setdefault(name, FakeCard(name, style, self.faults, takes=self.takes))
 
-    async def reply(self, message: Message, text: str, *, mention: bool = False) -> None:
+    async def reply(
+        self, message: Message, text: str, *, mention: bool = False, foreign: bool = False
+    ) -> None:
         await asyncio.sleep(0)
         self.faults.strike("reply")
         self.replies.append((message.id, text))
+        if foreign:
+            self.foreign.append(message.id)
         if mention:
             self.mentioned.append(message.sender.staff_id)
 

@@ -409,8 +409,14 @@ def test_a_reply_interrupted_by_a_crash_is_not_repeated_but_that_is_said() -> No
     assert asyncio.run(scene.state(1)) == "done"
 
 
-def test_a_crash_before_a_reply_arrived_does_not_leave_a_card_that_promises_it() -> None:
-    """The card takes no end, the answer is on its way as a reply, and the process is killed."""
+@pytest.mark.parametrize("gone", [False, True])
+def test_a_crash_before_a_reply_arrived_does_not_leave_a_card_that_promises_it(
+    *, gone: bool
+) -> None:
+    """The card takes no end, the answer is on its way as a reply, and the process is killed.
+
+    ``gone``: at the next start there is no such card any more.
+    """
 
     async def killed() -> Scene:
         scene = Scene()
@@ -431,9 +437,13 @@ def test_a_crash_before_a_reply_arrived_does_not_leave_a_card_that_promises_it()
         scene.channel.faults._planned.clear()
         return scene
 
-    scene = play(revived(asyncio.run(killed())))
-    assert scene.card(1).shown == say("unconfirmed", "en")
-    assert scene.channel.replies == []
+    scene = revived(asyncio.run(killed()))
+    if gone:
+        scene.card(1).faults.on("finish", 0, CardGone())
+    play(scene)
+    assert (scene.card(1).shown == say("unconfirmed", "en")) is not gone
+    assert scene.channel.replies == ([("msg-1", say("unconfirmed", "en"))] if gone else [])
+    assert asyncio.run(scene.state(1)) == "done"
 
 
 # -- conversations

@@ -193,3 +193,25 @@ def test_what_is_too_long_for_the_robot_is_said_before_a_call_is_spent() -> None
 )
 def test_the_title_is_the_first_words_and_never_empty(text: str, words: str) -> None:
     assert title(text) == words
+
+
+@pytest.mark.parametrize("group", [False, True], ids=["single", "group"])
+def test_what_another_app_got_is_answered_by_its_webhook_or_not_at_all(*, group: bool) -> None:
+    """This app's robot speaks in a chat of its own, or in a group that it may not be in."""
+
+    async def act() -> None:
+        async with scene() as it:
+            message = await heard(it, group=group)
+            await it.channel.reply(message, MARKDOWN, foreign=True)
+            it.sim.faults.next("webhook", "html")
+            with pytest.raises(errors.DingTalkBusy) as caught:
+                await it.channel.reply(message, "again", foreign=True)
+            assert caught.value.not_done
+            with pytest.raises(errors.Undeliverable):
+                await it.channel.reply(replace(message, webhook=""), "again", foreign=True)
+            late = replace(message, webhook_expires_at=1.0)
+            with pytest.raises(errors.Undeliverable):
+                await it.channel.reply(late, "again", foreign=True)
+            assert sent(it) == [("webhook", "markdown", MARKDOWN)]
+
+    asyncio.run(act())

@@ -9,6 +9,7 @@ import pytest
 
 from dod.bridge.claims import KEEP, Claim
 from dod.config.spec import Config
+from dod.errors import DingTalkBusy
 from dod.messages import Message
 from dod.store.disk import DiskStore
 from dod.texts import say
@@ -17,6 +18,9 @@ from tests.scene import NOW, SPEC, Scene, message, play
 
 HR = replace(SPEC, name="hr", dingtalk_app_client_id="ding-hr")
 LOST = "⚠️ " + say("restarted", "en")
+CUT = say("cut_off", "en", reason=say("restarted", "en"))
+BUSY = DingTalkBusy("a proxy's page")
+BUSY.not_done = True
 
 
 def left(
@@ -75,6 +79,90 @@ def test_the_app_that_comes_back_ends_its_card() -> None:
     assert scene.card(1).frames == [("finish", say("answered_below", "en"))]
     assert scene.channel.replies == []
     assert state(store) == "done"
+
+
+@pytest.mark.parametrize("cards", [0, 1])
+def test_it_is_insisted_upon_and_never_by_the_robot_of_another_app(
+    cards: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The robot of the new app speaks in another chat; the webhook may work in a moment."""
+    monkeypatch.setattr("dod.bridge.orphans.INSIST", (0.01, 0.01, 0.01))
+    scene = Scene(store=left(cards=cards))
+    scene.channel.faults.on("reply", 1, BUSY)
+    scene.channel.faults.on("reply", 2, BUSY)
+
+    async def act() -> None:
+        async with scene.running():
+            await scene.until(lambda: bool(scene.channel.replies))
+
+    asyncio.run(act())
+    assert [text for _, text in scene.channel.replies] == ["Half\n\n" + CUT]
+    assert scene.channel.foreign == ["msg-1"]
+
+
+def test_what_could_not_be_told_is_left_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dod.bridge.orphans.INSIST", (0.01,))
+    store = left()
+    before = asyncio.run(store.items("claim/"))
+    scene = Scene(store=store)
+    scene.channel.faults.on("reply", 0, BUSY)
+    play(scene)
+    assert asyncio.run(store.items("claim/")) == before
+    back = replace(SPEC, dingtalk_app_client_id="ding-old")
+    assert play(Scene(store=store, spec=back)).card(1).shown == "Half\n\n" + CUT
+
+
+def test_the_app_that_comes_back_meanwhile_is_not_forestalled(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("dod.bridge.orphans.INSIST", (0.01, 0.01, 0.01))
+    """Its own bot goes on with what it finds: two must not say it."""
+    config = [Config(bots=(SPEC,))]
+    scene = Scene(store=left())
+    scene.bot._config = lambda: config[0]
+    scene.channel.faults.on("reply", 1, BUSY)
+
+    async def act() -> None:
+        async with scene.running():
+            await scene.until(lambda: scene.channel.faults.counts.get("reply") == 1)
+            back = replace(HR, dingtalk_app_client_id="ding-old")
+            config[0] = Config(bots=(SPEC, back))
+
+    asyncio.run(act())
+    assert scene.channel.replies == []
+    assert state(scene.store) == "asked"
+
+
+def test_a_crash_while_it_is_told_is_owned_up_to() -> None:
+    """Nobody knows whether it was sent: it is not sent twice, and the card does not promise it."""
+    first = Scene(store=left())
+    hangs = asyncio.Event()
+
+    async def crash() -> None:
+        async def reply(*_: object, **_how: object) -> None:
+            hangs.set()
+            await asyncio.Event().wait()
+
+        first.channel.reply = reply  # type: ignore[method-assign]
+        task = asyncio.create_task(first.bot.run())
+        await hangs.wait()
+        await first.bot.aclose()
+        await asyncio.wait({task})
+
+    asyncio.run(crash())
+    store = first.store
+    assert play(Scene(store=store)).channel.replies == [("msg-1", say("unconfirmed", "en"))]
+    back = replace(SPEC, dingtalk_app_client_id="ding-old")
+    assert play(Scene(store=store, spec=back)).card(1).shown == say("answered_below", "en")
+
+
+def test_what_was_told_keeps_neither_text_nor_webhook() -> None:
+    store = left(message(1, "a question", quote="what it quotes"))
+    play(Scene(store=store))
+    ((_, row),) = asyncio.run(store.items("claim/"))
+    assert "https://hook" not in str(row)
+    assert "a question" not in str(row)
+    assert "what it quotes" not in str(row)
 
 
 def test_a_message_without_a_card_is_said_to_be_lost_and_done() -> None:

@@ -3,15 +3,15 @@
 A claim passes ``taken`` → ``asked`` → ``finishing`` (on a card) or ``replying`` → ``done``; each
 state is written *before* its act, so that after a crash the next start knows what may have happened
 (design §5.2). Kept 24 h.
-A message's text and webhook are kept only until ``done``. What is not done never expires by the
-local clock, which a NAS may set right by a year between a crash and the next start.
+A message's text and webhook are kept only until its answer has arrived. What is not done never
+expires by the local clock, which a NAS may set right by a year between a crash and the next start.
 """
 
 import asyncio
 import logging
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Literal
 
 from dod.bridge.patience import STORE_WAIT, Patience
@@ -53,6 +53,7 @@ class Claim:
         self.guid = ""
         self.failed = False
         self.replied = False  # the answer went by reply: its card is only to say so
+        self.told = False  # and it arrived
         self.taken_at = time.time()
         self._store = store
         self._patience = patience or Patience()
@@ -73,7 +74,7 @@ class Claim:
             return {"state": "done"}
         return {
             "state": self.state,
-            "message": self.message.to_json(),
+            "message": (_emptied(self.message) if self.told else self.message).to_json(),
             "cards": self.cards,
             "style": asdict(self.style) if self.style else None,
             "text": self.text,
@@ -82,6 +83,7 @@ class Claim:
             "guid": self.guid,
             "failed": self.failed,
             "replied": self.replied,
+            "told": self.told,
             "taken_at": self.taken_at,
             "owner": self.owner,
             "bot": self.bot,
@@ -104,6 +106,7 @@ class Claim:
         claim.bot = value.get("bot", "")
         claim.failed = value["failed"]
         claim.replied = value.get("replied", False)
+        claim.told = value.get("told", False)
         claim.taken_at = value["taken_at"]
         return claim
 
@@ -164,6 +167,11 @@ class Claim:
         self.text, self.guid, self.failed, self.replied = text, guid, failed, replied
         await self._write("finishing")
 
+    async def moved(self, text: str, guid: str) -> None:
+        """The reply with the answer arrived: only the card is left, to end with ``text``."""
+        self.told = True
+        await self.finishing(text, guid, failed=False, replied=True)
+
     async def replying(self) -> None:
         """A reply is about to be sent; after a crash it is not sent again, but that is said."""
         await self._write("replying")
@@ -189,6 +197,11 @@ class Claim:
         writing = asyncio.create_task(self._save(), name=f"{state} {self.message.id}")
         if not await self._patience.wait(writing, STORE_WAIT):
             log.info("msg=%s goes on without state=%s", self.message.id, state)
+
+
+def _emptied(message: Message) -> Message:
+    """What the end of its card needs of it."""
+    return replace(message, text="", webhook="", quote="", attachments=())
 
 
 class Claims:

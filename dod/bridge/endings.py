@@ -70,10 +70,10 @@ async def finish(
     """
     text, guid, failed = claim.text, claim.guid, claim.failed
     ending = await writer.close(text, guid, failed=failed) if writer else "none"
-    if ending == "landed" or (ending == "none" and claim.replied):
+    if ending == "landed" or (ending == "none" and claim.told):
         await claim.done()
         return True
-    if claim.replied:
+    if ending == "open" and claim.replied:
         return False
     rest = writer.rest(text) if writer else text
     if writer is None or ending == "none":
@@ -92,7 +92,7 @@ async def finish(
     if await _reply(claim, serving, rest, mention=mention) != "sent":
         await claim.finishing(text, guid, failed=failed)
         return False
-    await claim.finishing(say("answered_below", tongue), moved, failed=False, replied=True)
+    await claim.moved(say("answered_below", tongue), moved)
     if await writer.end(claim.text, moved, failed=False) != "open":
         await claim.done()
         return True

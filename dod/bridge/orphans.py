@@ -5,75 +5,128 @@ person is told by the message's own webhook, which needs none, while it lives; t
 card. Should the app come back within a day, its bot ends the card.
 """
 
+import asyncio
 import logging
 from collections.abc import Callable, Collection
 
-from dod.bridge.claims import KEEP, Claim
+from dod.bridge.claims import KEEP, OPEN, Claim
+from dod.bridge.endings import INSIST
 from dod.bridge.leftovers import age, left_to_say
 from dod.bridge.replies import reply
 from dod.config.spec import Config
 from dod.messages import digest
-from dod.ports import Channel, Store
+from dod.ports import Channel, Json, Store
 from dod.texts import say, tongue
 
 log = logging.getLogger(__name__)
 
 
-async def settle(
-    name: str,
-    store: Store,
-    channel: Channel,
-    config: Config,
-    *,
-    mine: Collection[str],
-    alive: Callable[[str], bool],
-) -> None:
+class Orphans:
     """Bot ``name`` looks after what is its own of old, the first bot after what is nobody's.
 
-    ``mine``: the client ids that it has now. Once per start, when DingTalk's clock is known.
+    ``mine``: the client ids that it has at the moment; so is ``config`` asked each time.
+    Thread: the bot's loop.
     """
-    named = {bot.dingtalk_app_client_id for bot in config.bots} | set(mine)
-    others = {bot.name for bot in config.bots} - {name}
-    first = not config.bots or config.bots[0].name == name
-    for key, value in await store.items("claim/"):
+
+    def __init__(
+        self,
+        name: str,
+        store: Store,
+        channel: Channel,
+        config: Callable[[], Config],
+        *,
+        mine: Collection[str],
+        alive: Callable[[str], bool],
+    ) -> None:
+        self._name = name
+        self._store = store
+        self._channel = channel
+        self._config = config
+        self._mine = mine
+        self._alive = alive
+
+    async def settle(self) -> None:
+        """Tell everybody, each beside the others. Once per start, when DingTalk's clock is known.
+
+        May be cancelled at any time: the next start goes on.
+        """
+        found = [key for key, value in await self._store.items("claim/") if self._cares(key, value)]
+        await asyncio.gather(*map(self._insist, found))
+
+    def _cares(self, key: str, value: Json | None) -> bool:
+        config = self._config()
         client_id = key.split("/")[1]
-        if value.get("state") == "done" or client_id in named or alive(str(value.get("owner", ""))):
-            continue
-        was = str(value.get("bot", ""))
-        if was != name and (was in others or not first):
-            continue
+        if value is None or value.get("state") == "done" or client_id in self._mine:
+            return False
+        if any(bot.dingtalk_app_client_id == client_id for bot in config.bots):
+            return False
+        if self._alive(str(value.get("owner", ""))):
+            return False
+        was, names = str(value.get("bot", "")), [bot.name for bot in config.bots]
+        nobodys = was not in names and names[:1] in ([], [self._name])
+        return was == self._name or nobodys
+
+    async def _insist(self, key: str) -> None:
+        """Try for an hour to tell the person, unless the app comes back meanwhile."""
         try:
-            claim = Claim.from_json(client_id, value, store)
+            for delay in (0.0, *INSIST):
+                await asyncio.sleep(delay)
+                value = await self._store.get(key)
+                if value is None or not self._cares(key, value):
+                    return
+                if await self._settled(key, value, first=not delay):
+                    return
+            log.error("bot=%s key=%s could not be told", self._name, key)
+        except Exception:  # the rim of one answer: the next start goes on
+            log.exception("bot=%s key=%s failed", self._name, key)
+
+    async def _settled(self, key: str, value: Json, *, first: bool) -> bool:
+        """Whether nothing is left that this bot can do; forget it after a day."""
+        client_id = key.split("/")[1]
+        try:
+            claim = Claim.from_json(client_id, value, self._store)
         except (KeyError, TypeError):
+            name = self._name
             log.warning("bot=%s key=%s was left in a form that cannot be read", name, key)
-            await store.delete(key)
-            continue
-        await _say(name, claim, channel, config)
+            await self._store.delete(key)
+            return True
+        message, now = claim.message, self._channel.now()
+        if age(claim, now) > KEEP:
+            log.warning("bot=%s msg=%s of client id %s dropped", self._name, message.id, client_id)
+            await claim.done()
+            return True
+        if claim.told:  # by an earlier start: its card is the app's
+            return True
+        if first:
+            log.warning(
+                "bot=%s msg=%s was left unfinished at client id %s, which no bot has any more: "
+                "its cards (%d) cannot be ended",
+                self._name,
+                message.id,
+                client_id,
+                claim.cards,
+            )
+        if not message.webhook or message.webhook_expires_at <= now:
+            return True
+        return await self._tell(claim, value)
 
-
-async def _say(name: str, claim: Claim, channel: Channel, config: Config) -> None:
-    """Tell the person once; forget it after a day."""
-    message, moved = claim.message, digest(claim.client_id, claim.message.id, "orphan")
-    if age(claim, channel.now()) > KEEP:
-        log.warning("bot=%s msg=%s of client id %s dropped", name, message.id, claim.client_id)
-        await claim.done()
-        return
-    if claim.guid == moved:  # said by an earlier start
-        return
-    log.warning(
-        "bot=%s msg=%s was left unfinished at client id %s, which no bot has any more: "
-        "without its secret its cards (%d) cannot be ended",
-        name,
-        message.id,
-        claim.client_id,
-        claim.cards,
-    )
-    language = tongue(config.language, message.text)
-    text = left_to_say(claim, language)
-    if not message.webhook or message.webhook_expires_at <= channel.now():
-        return
-    if claim.cards:
-        await claim.finishing(say("answered_below", language), moved, failed=False, replied=True)
-    else:
-        await claim.done()  # first: a reply must not be sent twice
-    await reply(channel, name, message, text)
+    async def _tell(self, claim: Claim, value: Json) -> bool:
+        """Once; False if nothing was sent, and waiting can help."""
+        message = claim.message
+        language = tongue(self._config().language, message.text)
+        text, moved = left_to_say(claim, language), digest(claim.client_id, message.id, "orphan")
+        on_card = claim.cards > 0 and claim.state != "replying"
+        # As ``endings.finish``: written first, so that no crash can send it twice, nor promise it.
+        if on_card:
+            await claim.finishing(say("unconfirmed", language), moved, failed=False, replied=True)
+        else:
+            await claim.replying()
+        delivery = await reply(self._channel, self._name, message, text, once=True, foreign=True)
+        if delivery != "sent":
+            await self._store.put(claim.key, value, expire=OPEN)  # as if nothing had been tried
+            return delivery == "never"
+        if on_card:
+            await claim.moved(say("answered_below", language), moved)
+        else:
+            await claim.done()
+        return True

@@ -8,8 +8,8 @@ import contextlib
 import logging
 from collections.abc import Callable
 
-from dod.bridge import orphans
 from dod.bridge.claims import Claim, Claims
+from dod.bridge.orphans import Orphans
 from dod.bridge.patience import Patience
 from dod.bridge.resumption import Resumption
 from dod.bridge.serving import Serving
@@ -73,14 +73,14 @@ class Promises:
     async def _settle_orphans(self) -> None:
         await self.connected.wait()  # only then DingTalk's clock is known
         try:
-            await orphans.settle(
+            await Orphans(
                 self._bot(),
                 self.store,
                 self._serving().channel,
-                self._config(),
+                self._config,
                 mine=self._claims,
                 alive=self.alive,
-            )
+            ).settle()
         except Exception:  # the rim of what is on disk: it must not keep new people from asking
             log.exception("bot=%s what other apps left cannot be settled", self._bot())
 

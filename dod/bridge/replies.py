@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, TypedDict
 
 from dod.bridge.dialects import message as in_a_message
 from dod.bridge.pages import CARD_MAX_BYTES, page
@@ -24,6 +24,13 @@ OWN_UP = (1.0, 3.0, 10.0, 30.0)  # seconds before each try to say that something
 Delivery = Literal["sent", "later", "never"]
 
 
+class How(TypedDict):
+    """See ``Channel.reply``."""
+
+    mention: bool
+    foreign: bool
+
+
 async def reply(
     channel: Channel,
     bot: str,
@@ -32,11 +39,12 @@ async def reply(
     *,
     mention: bool = False,
     once: bool = False,
+    foreign: bool = False,
 ) -> Delivery:
     """Send ``text`` as Markdown messages; what is not delivered is logged.
 
     ``mention``: the last of them calls the asker, where DingTalk can do that. ``once``: nothing is
-    tried again, until the first of them has arrived.
+    tried again, until the first of them has arrived. ``foreign``: see ``Channel.reply``.
     """
     retries: Sequence[float] = () if once else RETRIES
     sent = False
@@ -44,8 +52,8 @@ async def reply(
     while True:
         made = page(text, start, room, in_a_message)
         try:
-            last = mention and not made.full
-            delivery = await _send(channel, bot, message, made.text, retries, mention=last)
+            how = How(mention=mention and not made.full, foreign=foreign)
+            delivery = await _send(channel, bot, message, made.text, retries, how=how)
         except ContentTooLong as error:
             if room <= SHORTEST:
                 log.error("bot=%s reply not delivered: %s", bot, error)  # noqa: TRY400  # DingTalk's answer says it
@@ -67,18 +75,18 @@ async def _send(
     part: str,
     retries: Sequence[float],
     *,
-    mention: bool,
+    how: How,
 ) -> Delivery:
     for delay in (*retries, None):
         try:
-            await channel.reply(message, part, mention=mention)
+            await channel.reply(message, part, **how)
         except ContentTooLong:
             raise
         except DingTalkError as error:
             if delay is None or not (error.retry and error.not_done):
                 log.error("bot=%s reply not delivered: %s", bot, error)  # noqa: TRY400  # DingTalk's answer says it
                 if not error.not_done:
-                    await _own_up(channel, bot, message, part)
+                    await _own_up(channel, bot, message, part, foreign=how["foreign"])
                     return "sent"
                 return "later" if error.retry else "never"
             await asyncio.sleep(delay)
@@ -87,7 +95,9 @@ async def _send(
     return "sent"
 
 
-async def _own_up(channel: Channel, bot: str, message: Message, part: str) -> None:
+async def _own_up(
+    channel: Channel, bot: str, message: Message, part: str, *, foreign: bool
+) -> None:
     """DingTalk did not say whether ``part`` arrived: it is never sent twice, but that is said.
 
     The sentence may come twice: that is better than silence.
@@ -96,7 +106,7 @@ async def _own_up(channel: Channel, bot: str, message: Message, part: str) -> No
     for delay in OWN_UP:
         await asyncio.sleep(delay)
         try:
-            await channel.reply(message, sentence)
+            await channel.reply(message, sentence, foreign=foreign)
         except DingTalkError as error:
             log.info("bot=%s nor that it may be missing: %s", bot, error)
         else:

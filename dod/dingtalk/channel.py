@@ -75,8 +75,11 @@ class DingTalkChannel:
     def card(self, message: Message, style: CardStyle, n: int = 0) -> Card:
         return AICard(self._api, message, style, n, texts=self._texts)
 
-    async def reply(self, message: Message, text: str, *, mention: bool = False) -> None:
-        await replies.send(self._api, message, text, self._push, mention=mention)
+    async def reply(
+        self, message: Message, text: str, *, mention: bool = False, foreign: bool = False
+    ) -> None:
+        send = replies.by_webhook if foreign else replies.send
+        await send(self._api, message, text, self._push, mention=mention)
 
     async def upload(self, content: bytes, name: str, kind: MediaKind, *, corp_id: str = "") -> str:
         return await self._files.upload(content, name, kind, corp_id)

@@ -31,9 +31,8 @@ async def send(
     refusal: DingTalkError | None = None
     if message.webhook and not _expired(api, message):
         try:
-            await _by_webhook(api, message, text, push, mention=mention)
+            await by_webhook(api, message, text, push, mention=mention)
         except DingTalkError as error:
-            error.not_done = surely_not_done(error)
             if not error.not_done:
                 raise
             refusal = error
@@ -85,9 +84,12 @@ def _expired(api: Api, message: Message) -> bool:
     return 0 < message.webhook_expires_at <= api.clock.now()
 
 
-async def _by_webhook(
-    api: Api, message: Message, text: str, push: Callable[[str], None], *, mention: bool
+async def by_webhook(
+    api: Api, message: Message, text: str, push: Callable[[str], None], *, mention: bool = False
 ) -> None:
+    """As ``send``, but never by the robot."""
+    if not message.webhook or _expired(api, message):
+        raise Undeliverable("no webhook, or not any more")
     body: Json = {"msgtype": "markdown", "markdown": {"title": title(text), "text": text}}
     asker = message.sender.staff_id
     if mention and asker and message.chat.kind == "group":
@@ -98,7 +100,8 @@ async def _by_webhook(
     try:
         await api.ask(message.webhook, body)
     except DingTalkError as error:
-        counted = not surely_not_done(error)
+        error.not_done = surely_not_done(error)
+        counted = not error.not_done
         raise
     finally:
         if counted:

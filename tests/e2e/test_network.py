@@ -178,8 +178,12 @@ def test_term_after_a_change_of_app_ends_the_old_apps_cards(tmp_path: Path) -> N
         assert say("shutting_down", "en") in card.text
 
 
-def test_kill_after_a_change_of_app_is_told_by_the_webhook(tmp_path: Path) -> None:
-    """The old secret is gone with the file: the card spins, but nobody is left without a word."""
+@pytest.mark.parametrize("pages", [0, 2], ids=["at once", "behind a proxy's page"])
+def test_kill_after_a_change_of_app_is_told_by_the_webhook(tmp_path: Path, pages: int) -> None:
+    """The old secret is gone with the file: the card spins, but nobody is left without a word.
+
+    ``pages`` of a proxy come first. The new app's robot would speak in another chat.
+    """
     with Rig(tmp_path, [bot("it")]) as rig:
         rig.dify.app(KEY).answer = lambda *_: Answer("word " * 2000, interval=0.05)
         ann = rig.person()
@@ -191,8 +195,10 @@ def test_kill_after_a_change_of_app_is_told_by_the_webhook(tmp_path: Path) -> No
         other_app(rig)
         rig.kill(signal.SIGKILL)
         rig.wait_for_exit()
+        rig.dingtalk.apps["ding-it"].faults.next("webhook", "html", pages)
         rig.start()
         reply = rig.reply(old)
+        assert rig.dingtalk.shown(rig.dingtalk.single("ding-new", ann)) == []
         assert reply.text.startswith("word")
         assert say("restarted", "en") in reply.text
         assert "client id ding-it, which no bot has any more" in rig.printed()
