@@ -281,6 +281,7 @@ class Reception:
 
     def _stop(self, key: ConversationKey) -> bool:
         """Stop what a person has asked so far, running or waiting; False if there is nothing."""
+        self._stopped = {one: at for one, at in self._stopped.items() if self.lanes.busy(one)}
         self._stopped[key] = self.lanes.now()
         _give_up([turn for turn in self._turns if turn.place.key == key], "stopped")
         return self.lanes.busy(key)
