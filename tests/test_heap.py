@@ -38,8 +38,9 @@ print(gc.get_freeze_count(), len(gc.get_objects()))
 def _run(program: str, *words: str, **env: str) -> str:
     clean = {name: it for name, it in os.environ.items() if not name.startswith("MALLOC_")}
     command = [sys.executable, "-c", program, *words]
-    done = subprocess.run(command, env=clean | env, capture_output=True, text=True, timeout=60)
-    assert done.returncode == 0, done.stderr
+    done = subprocess.run(
+        command, env=clean | env, capture_output=True, text=True, timeout=60, check=True
+    )
     return done.stdout
 
 
