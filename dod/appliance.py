@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType
 
-from dod import logs
+from dod import heap, logs
 from dod.bell import Bell
 from dod.botthread import alive
 from dod.bridge.bot import Bot
@@ -70,6 +70,7 @@ class Appliance:
             signal.signal(number, self._on_signal)
         logs.set_up(self._env.log_level)
         _set_limits()
+        heap.settle()
         log.info("dod starts: config=%s data=%s", self._folder, self._env.data_dir)
         if self._web is not None:
             self._web.start()

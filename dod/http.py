@@ -8,6 +8,7 @@ import functools
 import logging
 import os
 import ssl
+import threading
 import time
 import urllib.request
 from collections.abc import AsyncIterator, Callable
@@ -27,14 +28,18 @@ LIMITS = httpx.Limits(
 )
 POOLS = 16
 IDLE = 90.0  # seconds after which a pool that only a crowd needed is closed
+_door = threading.Lock()
+
+
+def tls() -> ssl.SSLContext:
+    """The process's TLS context; honours SSL_CERT_FILE and SSL_CERT_DIR. Thread: any."""
+    with _door:  # all bots begin at once; a cache alone would let each make one and keep the last
+        return _tls()
 
 
 @functools.cache
-def tls() -> ssl.SSLContext:
-    """The process's TLS context; honours SSL_CERT_FILE and SSL_CERT_DIR.
-
-    A file that cannot be read costs nobody the start: without it the usual authorities are trusted.
-    """
+def _tls() -> ssl.SSLContext:
+    """A file that cannot be read costs nobody the start: the usual authorities are trusted."""
     try:
         return httpx.create_ssl_context()
     except OSError as error:  # ssl.SSLError is one: a file without a certificate in PEM

@@ -13,7 +13,7 @@ import select
 import socket
 import ssl
 import sys
-from asyncio import sslproto
+from asyncio import selector_events, sslproto
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -42,7 +42,11 @@ if importlib.util.find_spec("sniffio") is None:
 
 # Each TLS connection of asyncio, the websockets among them, holds a zeroed buffer of this size for
 # what comes in: 256 KB, of which an idle bot used to have one and its HTTP client the other.
-sslproto.SSLProtocol.max_size = 32 * 1024
+# Without TLS as much is asked for at each reading and then cut down to what came: that left holes
+# of 256 KB in the heap, one for each thread that ever read while others did.
+_READ = 32 * 1024
+sslproto.SSLProtocol.max_size = _READ
+selector_events._SelectorTransport.max_size = _READ  # type: ignore[attr-defined]  # noqa: SLF001
 
 
 class Flow(asyncio.Protocol):

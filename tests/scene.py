@@ -116,8 +116,8 @@ class Scene:
     async def quiet(self) -> None:
         """Every message is answered, also of apps that no bot has any more."""
         await self.until(lambda: not self.bot._reception.tasks)
-        if self.bot._orphans is not None:
-            await asyncio.wait({self.bot._orphans}, timeout=10)
+        if self.bot._promises.orphans is not None:
+            await asyncio.wait({self.bot._promises.orphans}, timeout=10)
 
     def card(self, number: int | str, n: int = 0) -> FakeCard:
         return self.channel.card(message(number), SPEC.card_style, n)

@@ -27,9 +27,9 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 @pytest.fixture(autouse=True)
 def fresh_context() -> Iterator[None]:
     """One context serves the process, and remembers the environment it was made in."""
-    http.tls.cache_clear()
+    http._tls.cache_clear()
     yield
-    http.tls.cache_clear()
+    http._tls.cache_clear()
 
 
 @contextlib.asynccontextmanager

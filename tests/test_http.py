@@ -1,6 +1,9 @@
 """Clients of the house, against a real server."""
 
 import asyncio
+import contextlib
+import ssl
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
@@ -133,3 +136,24 @@ def test_a_proxy_of_the_environment_is_used(monkeypatch: pytest.MonkeyPatch) -> 
             assert len(proxy.peers) == 1
 
     asyncio.run(scene())
+
+
+def test_who_begins_at_once_shares_one_tls_context(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[ssl.SSLContext] = []
+    both = threading.Barrier(2)
+
+    def slow() -> ssl.SSLContext:
+        with contextlib.suppress(threading.BrokenBarrierError):
+            both.wait(0.05)  # a second one, if it is let in
+        made.append(ssl.create_default_context())
+        return made[-1]
+
+    http._tls.cache_clear()
+    monkeypatch.setattr(httpx, "create_ssl_context", slow)
+    threads = [threading.Thread(target=http.tls) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    http._tls.cache_clear()
+    assert len(made) == 1

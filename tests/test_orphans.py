@@ -119,7 +119,7 @@ def test_the_app_that_comes_back_meanwhile_is_not_forestalled(
     """Its own bot goes on with what it finds: two must not say it."""
     config = [Config(bots=(SPEC,))]
     scene = Scene(store=left())
-    scene.bot._config = lambda: config[0]
+    scene.bot._promises.config = lambda: config[0]
     scene.channel.faults.on("reply", 1, BUSY)
 
     async def act() -> None:

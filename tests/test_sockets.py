@@ -10,7 +10,7 @@ from pathlib import Path
 import httpcore
 import pytest
 
-from dod.sockets import Connection, Network, pool
+from dod.sockets import Connection, Flow, Network, pool
 from tests.tls import certificate
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -61,6 +61,29 @@ async def reset(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
     sock = writer.get_extra_info("socket")
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     writer.transport.abort()
+
+
+def test_no_reading_asks_for_much_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int] = []
+
+    async def much(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(bytes(MUCH))
+        await writer.drain()
+
+    received = Flow.data_received
+
+    def listen(flow: Flow, data: bytes) -> None:
+        sizes.append(len(data))
+        received(flow, data)
+
+    async def scenario(connection: Connection, _port: int) -> None:
+        while await connection.read(65536, timeout=10):
+            pass
+
+    monkeypatch.setattr(Flow, "data_received", listen)
+    talk(much, scenario)
+    assert sum(sizes) == MUCH
+    assert max(sizes) <= 32 * 1024
 
 
 def test_what_is_written_comes_back_and_no_more_than_asked_for_is_read() -> None:

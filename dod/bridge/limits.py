@@ -15,6 +15,7 @@ log = logging.getLogger(__name__)
 
 TELL_AGAIN = 3600.0  # seconds
 STALE = 600.0  # seconds by DingTalk's clock; then a message is not answered out of the blue
+KEPT = 500  # people, of each bot
 DAY_KEPT = 2 * 86_400.0  # seconds: a day's count outlives its day in every time zone
 
 
@@ -88,11 +89,18 @@ class Refusals:
 
 
 class Counts:
-    """How often each person has asked. A day's count survives a restart, a minute's does not."""
+    """How often each person has asked. A day's count survives a restart, a minute's does not.
 
-    def __init__(self, store: Store, patience: Patience) -> None:
+    In memory are those of the last minute, and the day's counts of the last ``KEPT`` people.
+    """
+
+    def __init__(
+        self, store: Store, patience: Patience, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._store = store
         self._patience = patience
+        self._clock = clock
+        # Both: who was here last is last.
         self._minute: dict[str, deque[float]] = {}  # monotonic seconds of the last questions
         self._day: dict[str, tuple[str, int]] = {}  # the day, and how many in it
 
@@ -100,20 +108,30 @@ class Counts:
         """Count one question, unless a limit forbids it: then the sentence that says so."""
         if limits.per_day:
             await self._asked_today(person, now)  # from here on nothing waits before it counts
-        clock = time.monotonic()
-        asked = self._minute.setdefault(person, deque())
-        while asked and clock - asked[0] >= 60:
-            asked.popleft()
+        clock = self._clock()
+        asked = self._lately(person, clock) if limits.per_minute else deque[float]()
         if limits.per_minute and len(asked) >= limits.per_minute:
             wait = max(1, round(60 - (clock - asked[-limits.per_minute])))
             return say("per_minute", tongue, most=limits.per_minute, seconds=wait)
         if limits.per_day and await self._asked_today(person, now) >= limits.per_day:
             return say("per_day", tongue, most=limits.per_day)
-        asked.append(clock)
+        if limits.per_minute:
+            asked.append(clock)
+            self._minute[person] = asked
         if limits.per_day:
             await self._count_day(person, now)
-        self._tidy(clock)
         return None
+
+    def _lately(self, person: str, clock: float) -> deque[float]:
+        """When this person has asked within a minute. Forgets everybody who has not."""
+        while self._minute and clock - next(iter(self._minute.values()))[-1] >= 60:
+            del self._minute[next(iter(self._minute))]
+        asked = self._minute.pop(person, None) or deque()
+        while asked and clock - asked[0] >= 60:
+            asked.popleft()
+        if asked:
+            self._minute[person] = asked
+        return asked
 
     async def _asked_today(self, person: str, now: float) -> int:
         today = _day(now)
@@ -121,7 +139,9 @@ class Counts:
             known = await self._patience.soon(self._store.get(_key(person)), "counted") or {}
             # Another message may have been counted meanwhile.
             self._day.setdefault(person, (str(known.get("day", "")), int(known.get("asked", 0))))
-        day, count = self._day[person]
+        day, count = self._day[person] = self._day.pop(person)
+        if len(self._day) > KEPT:
+            del self._day[next(iter(self._day))]  # read again when needed
         return count if day == today else 0
 
     async def _count_day(self, person: str, now: float) -> None:
@@ -129,11 +149,6 @@ class Counts:
         self._day[person] = (_day(now), count)
         value = {"day": _day(now), "asked": count}
         await self._patience.soon(self._store.put(_key(person), value, expire=DAY_KEPT), "counted")
-
-    def _tidy(self, clock: float) -> None:
-        if len(self._minute) > 10_000:
-            self._minute = {who: at for who, at in self._minute.items() if clock - at[-1] < 60}
-            self._day.clear()  # read again when needed
 
 
 def _key(person: str) -> str:

@@ -44,12 +44,12 @@ class Promises:
         self.store = store
         self._patience = patience
         self._resumption = resumption
-        self._config = config
+        self.config = config
         self._bot = bot
         self._serving = serving
         self._claims: dict[str, Claims] = {}
         self._left: dict[str, list[Claim]] = {}  # by client id: what a crash left there
-        self._orphans: asyncio.Task[None] | None = None
+        self.orphans: asyncio.Task[None] | None = None
 
     def claims(self, client_id: str) -> Claims:
         if client_id not in self._claims:
@@ -68,7 +68,7 @@ class Promises:
         self._left[client_id] = await self.claims(client_id).load()
 
     def look_after_orphans(self) -> None:
-        self._orphans = asyncio.create_task(self._settle_orphans(), name="orphans")
+        self.orphans = asyncio.create_task(self._settle_orphans(), name="orphans")
 
     async def _settle_orphans(self) -> None:
         await self.connected.wait()  # only then DingTalk's clock is known
@@ -77,7 +77,7 @@ class Promises:
                 self._bot(),
                 self.store,
                 self._serving().channel,
-                self._config,
+                self.config,
                 mine=self._claims,
                 alive=self.alive,
             ).settle()
@@ -107,5 +107,5 @@ class Promises:
             del self._claims[client_id]
 
     def halt(self) -> None:
-        if self._orphans is not None:
-            self._orphans.cancel()
+        if self.orphans is not None:
+            self.orphans.cancel()

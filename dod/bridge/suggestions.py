@@ -9,6 +9,7 @@ from dod.ports import Store
 from dod.texts import Tongue, say
 
 KEEP = 24 * 3600.0  # seconds
+KEPT = 200  # conversations without any; one more delete on disk for each of the others
 _NUMBER = re.compile(r"\s*([1-9])\s*[.,、。)]?\s*\Z")
 
 
@@ -38,7 +39,7 @@ class Suggestions:
             self._empty.discard(name)
             await self._store.put(name, {"questions": list(questions)}, expire=KEEP)
         elif name not in self._empty:
-            if len(self._empty) > 1000:
+            if len(self._empty) >= KEPT:
                 self._empty.clear()
             self._empty.add(name)
             await self._store.delete(name)

@@ -7,7 +7,7 @@ from dod.config.spec import Config
 from dod.messages import Message
 from dod.texts import Tongue, tongue
 
-KEPT = 10_000  # people
+KEPT = 500  # people; somebody else's command is answered in the language of its letters
 
 
 class Tongues:
@@ -22,10 +22,11 @@ class Tongues:
         if self._config().language == "auto" and command_in(message.text):
             return self._spoken.get(message.sender.key, tongue("auto", message.text))
         spoken = tongue(self._config().language, message.text)
-        if len(self._spoken) > KEPT:
-            self._spoken.clear()
         if message.text.strip():
-            self._spoken[message.sender.key] = spoken
+            self._spoken.pop(message.sender.key, None)
+            self._spoken[message.sender.key] = spoken  # who spoke last is last
+            if len(self._spoken) > KEPT:
+                del self._spoken[next(iter(self._spoken))]
         return spoken
 
     def of_person(self, person: str) -> Tongue:

@@ -111,6 +111,7 @@ class Underway:
 
     def stop(self, key: ConversationKey) -> bool:
         """Stop what a person has asked so far, running or waiting; False if there is nothing."""
+        self._stopped = {one: at for one, at in self._stopped.items() if self._lanes.busy(one)}
         self._stopped[key] = self._lanes.now()
         _give_up([turn for turn in self.turns if turn.place.key == key], "stopped")
         return self._lanes.busy(key)

@@ -1,0 +1,71 @@
+import gc
+import os
+import subprocess
+import sys
+
+import pytest
+
+# How many heaps glibc has made for threads that all hold something of their own at once.
+ARENAS = """
+import ctypes, sys, threading
+from dod import heap
+if "settle" in sys.argv:
+    heap.settle()
+meet = threading.Barrier(9)
+def hold():
+    held = [bytearray(2000) for _ in range(200)]
+    meet.wait(30)
+    meet.wait(30)
+threads = [threading.Thread(target=hold) for _ in range(8)]
+for thread in threads:
+    thread.start()
+meet.wait(30)
+libc = ctypes.CDLL(None)
+libc.fdopen.restype = ctypes.c_void_p
+out = ctypes.c_void_p(libc.fdopen(1, b"w"))
+libc.malloc_info(0, out)
+libc.fflush(out)
+meet.wait(30)
+"""
+FROZEN = """
+import gc
+from dod import heap
+heap.settle()
+print(gc.get_freeze_count(), len(gc.get_objects()))
+"""
+
+
+def _run(program: str, *words: str, **env: str) -> str:
+    clean = {name: it for name, it in os.environ.items() if not name.startswith("MALLOC_")}
+    command = [sys.executable, "-c", program, *words]
+    done = subprocess.run(
+        command, env=clean | env, capture_output=True, text=True, timeout=60, check=True
+    )
+    return done.stdout
+
+
+def _heaps(*words: str, **env: str) -> int:
+    return _run(ARENAS, *words, **env).count("<heap nr=")
+
+
+glibc = pytest.mark.skipif(
+    "CS_GNU_LIBC_VERSION" not in os.confstr_names, reason="no glibc: nothing to be shared"
+)
+
+
+@glibc
+def test_all_threads_share_one_heap() -> None:
+    assert _heaps() > 1  # the sight is clear
+    assert _heaps("settle") == 1
+
+
+@glibc
+def test_who_sets_the_number_of_heaps_is_obeyed() -> None:
+    assert _heaps("settle", MALLOC_ARENA_MAX="3") == 3
+
+
+def test_what_was_imported_is_not_looked_through_again() -> None:
+    frozen, watched = map(int, _run(FROZEN).split())
+    assert frozen > 1000
+    assert watched < frozen / 10
+    assert gc.get_freeze_count() == 0, "only the process that asked for it"
