@@ -6,6 +6,7 @@ A turn holds the spec, app and channel it began with, whatever is saved meanwhil
 import asyncio
 import contextlib
 import logging
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from dod.bridge.answer import Answer
@@ -69,6 +70,7 @@ class Turn:
                 pace,
                 source=lambda: self._view.text(complete=False),
                 tongue=tongue,
+                on_opening=self._opening,
             )
         else:
             self._writer = None
@@ -176,6 +178,13 @@ class Turn:
             self._writer.notice(sentence)
         else:
             await self._reply(sentence)
+
+    async def _opening(self, cards: int, text: str, ends: Sequence[int]) -> None:
+        """A card is about to be created: a chat's first ones in the order of its messages."""
+        await self.claim.opening(cards, text, ends)
+        if cards == 1:
+            await self.place.in_order()
+            self.place.opened()
 
     async def _end_unasked(self) -> Outcome:
         """Given up in the queue: stopped by its person, or left for the next start."""
