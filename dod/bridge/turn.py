@@ -152,13 +152,15 @@ class Turn:
         """True when it is this message's turn; False when the turn was given up before."""
         if self.place.free:
             return not self._given_up.done()
+        number = self.place.number
         if self._writer is not None:
             self._writer.begin()
         waiting = asyncio.create_task(self.place.wait(), name=f"queue {self.message.id}")
         try:
             await self._first_of(waiting, TELL_PLACE_AFTER)
             if not waiting.done() and not self._given_up.done():
-                await self._tell_place()
+                # Once, in words that stay true: to tell each nearer place would cost a call.
+                await self._notice(say("waiting", self.tongue, place=number))
                 await self._first_of(waiting, None)
             return waiting.done() and not self._given_up.done()
         finally:
@@ -168,9 +170,6 @@ class Turn:
         """Wait for ``task``, for being given up, or for ``seconds``."""
         waits: set[asyncio.Future[Any]] = {task, self._given_up}
         await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-
-    async def _tell_place(self) -> None:
-        await self._notice(say("waiting", self.tongue, place=self.place.number))
 
     async def _notice(self, sentence: str) -> None:
         """Say something before there is an answer."""
