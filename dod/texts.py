@@ -11,8 +11,8 @@ Tongue = Literal["zh", "en"]
 SENTENCES: dict[str, tuple[str, str]] = {
     # -- while waiting, and what ends without an answer
     "waiting": (
-        "排队中：您排在第 {place} 位，请稍候。",
-        "In the queue: you are number {place}. One moment, please.",
+        "需要排队：您提问时排在第 {place} 位，轮到后马上回答。",
+        "This waits its turn: it was number {place} in the queue when you asked.",
     ),
     "empty_answer": (
         "应用这次没有给出任何内容。请换个问法再试一次。",

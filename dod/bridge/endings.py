@@ -6,7 +6,7 @@ A claim is ``finishing`` before any of this, with the text that its card is to e
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from dod.bridge.claims import Claim
 from dod.bridge.pacing import Pace
@@ -33,8 +33,12 @@ def card_writer(
     source: Callable[[], str] = str,
     tongue: Tongue | None = None,
     retries: Sequence[float] | None = None,
+    on_opening: Callable[[int, str, Sequence[int]], Awaitable[None]] | None = None,
 ) -> Typewriter:
-    """A typewriter on the claim's cards, in the style that they were, or are to be, made from."""
+    """A typewriter on the claim's cards, in the style that they were, or are to be, made from.
+
+    ``on_opening``: instead of the claim's own.
+    """
     style = claim.style
     if style is None:
         raise ValueError("a claim without a style has no cards")
@@ -47,7 +51,7 @@ def card_writer(
         pace,
         source=source,
         existing=claim.cards,
-        on_opening=claim.opening,
+        on_opening=on_opening or claim.opening,
         on_shown=claim.shown,
         hand_over=rest_as_file(claim, serving.channel, serving.room, tongue),
         retries=retries,

@@ -1,13 +1,17 @@
 """Order within a conversation, parallel across conversations, room for so many turns at once.
 
-Places are fixed at receipt. Thread: the bot's loop; nothing here waits or locks but ``Place``.
+Places are fixed at receipt; the cards of a chat are opened in their order, too. Thread: the bot's
+loop; nothing here waits or locks but ``Place``.
 """
 
 import asyncio
+import contextlib
 import itertools
 from collections.abc import Callable
 
 from dod.messages import ConversationKey
+
+ORDER_WAIT = 0.5  # seconds that a card waits for the one before it in its chat: hurry is better
 
 
 class Place:
@@ -19,8 +23,10 @@ class Place:
         self.key = key
         self.serial = serial  # grows with every receipt
         self.light = light  # waits for its conversation, but takes no room
+        self.before: Place | None = None  # the message that this chat heard before
         self._lanes = lanes
         self._free = asyncio.Event()
+        self._opened = asyncio.Event()
 
     @property
     def free(self) -> bool:
@@ -35,9 +41,22 @@ class Place:
     async def wait(self) -> None:
         await self._free.wait()
 
+    async def in_order(self) -> None:
+        """Wait until the card of the message before is on its way, or will not come."""
+        if self.before is not None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(ORDER_WAIT):
+                    await self.before._opened.wait()  # noqa: SLF001  # another place's
+
+    def opened(self) -> None:
+        """This message's card is on its way. Idempotent."""
+        self._opened.set()
+
     def leave(self) -> None:
         """Make room, whether this place was free or still waited. Idempotent."""
         self._lanes.remove(self)
+        self.before = None
+        self.opened()
 
     def admit(self) -> None:
         self._free.set()
@@ -52,6 +71,7 @@ class Lanes:
         self._capacity = capacity
         self._closed = False
         self._serials = itertools.count()
+        self._last: dict[str, Place] = {}  # by chat
 
     def now(self) -> int:
         """A serial between those of the places entered before and after."""
@@ -63,6 +83,9 @@ class Lanes:
 
     def enter(self, key: ConversationKey, *, light: bool = False) -> Place:
         place = Place(self, key, next(self._serials), light=light)
+        if not light:  # a command has no card
+            place.before = self._last.get(key.chat_id)
+            self._last[key.chat_id] = place
         self.waiting.append(place)
         self.admit()
         return place
@@ -72,6 +95,8 @@ class Lanes:
             self.running.remove(place)
         elif place in self.waiting:
             self.waiting.remove(place)
+        if self._last.get(place.key.chat_id) is place:
+            del self._last[place.key.chat_id]
         self.admit()
 
     def close(self) -> None:

@@ -6,6 +6,7 @@ A turn holds the spec, app and channel it began with, whatever is saved meanwhil
 import asyncio
 import contextlib
 import logging
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from dod.bridge.answer import Answer
@@ -69,6 +70,7 @@ class Turn:
                 pace,
                 source=lambda: self._view.text(complete=False),
                 tongue=tongue,
+                on_opening=self._opening,
             )
         else:
             self._writer = None
@@ -150,13 +152,15 @@ class Turn:
         """True when it is this message's turn; False when the turn was given up before."""
         if self.place.free:
             return not self._given_up.done()
+        number = self.place.number
         if self._writer is not None:
             self._writer.begin()
         waiting = asyncio.create_task(self.place.wait(), name=f"queue {self.message.id}")
         try:
             await self._first_of(waiting, TELL_PLACE_AFTER)
             if not waiting.done() and not self._given_up.done():
-                await self._tell_place()
+                # Once, in words that stay true: to tell each nearer place would cost a call.
+                await self._notice(say("waiting", self.tongue, place=number))
                 await self._first_of(waiting, None)
             return waiting.done() and not self._given_up.done()
         finally:
@@ -167,15 +171,19 @@ class Turn:
         waits: set[asyncio.Future[Any]] = {task, self._given_up}
         await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
 
-    async def _tell_place(self) -> None:
-        await self._notice(say("waiting", self.tongue, place=self.place.number))
-
     async def _notice(self, sentence: str) -> None:
         """Say something before there is an answer."""
         if self._writer is not None:
             self._writer.notice(sentence)
         else:
             await self._reply(sentence)
+
+    async def _opening(self, cards: int, text: str, ends: Sequence[int]) -> None:
+        """A card is about to be created: a chat's first ones in the order of its messages."""
+        await self.claim.opening(cards, text, ends)
+        if cards == 1:
+            await self.place.in_order()
+            self.place.opened()
 
     async def _end_unasked(self) -> Outcome:
         """Given up in the queue: stopped by its person, or left for the next start."""
