@@ -56,11 +56,15 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Remark:
-    """One thing to say: a sentence in each language, and what to write instead if known."""
+    """One thing to say: a sentence in each language, and what to write instead if known.
+
+    ``cause``: what is behind it, where that may show on many lines and is to be told once.
+    """
 
     zh: str
     en: str
     fix: str = ""
+    cause: str = ""
 
 
 NUL = Remark(
