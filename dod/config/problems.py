@@ -191,6 +191,7 @@ class Report:
         fix = remark.fix
         if place.source.secret:  # a value there may be too short for the mask to know
             fix = re.sub(r'([:：]\s*)(?!"…")\S.*', r"\1…", fix)
+        fix = say(fix) if remark.prose else self.mask.proposal(place, fix)
         return Problem(
             severity,
             place.source.file,
@@ -199,7 +200,7 @@ class Report:
             say(bot),
             say(remark.zh),
             say(remark.en),
-            say(fix),
+            fix,
             line,
             caret,
         )
