@@ -38,6 +38,7 @@ def shown(text: str, line: int = 1, column: int = 1) -> str:
         "something: " + SECRET + "hunter2",
         "密码：hunter2",
         "dify_api_url: http://me:hunter2@dify/v1",
+        "dify_api_url: http://me:at@hunter2@dify/v1",
         "x " * 5000 + "hunter2",
         "dify_app_api_key: >-\n  hunter2",
         "dify_app_api_key:\n\n  hunter2",

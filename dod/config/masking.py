@@ -25,7 +25,7 @@ _WORDS = re.compile(r"[A-Za-z]+|[0-9]+|[A-Za-z][a-z]*[0-9]{1,3}")
 _TOKEN = re.compile(r"[A-Za-z0-9_\-+/=.~]{10,}")
 _APP_KEY = re.compile(r"app-[A-Za-z0-9]{8,}")
 _CLIENT_ID = re.compile(r"ding[a-z0-9]{6,20}")
-_LOGIN = re.compile(r"(?<=://)[^\s/@]+(?=@)")
+_LOGIN = re.compile(r"(?<=://)[^\s/]+(?=@)")
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}(\.schema)?")
 _HANDLER = re.compile(r"Dify[A-Za-z]*Handler")
 _HARMLESS = re.compile(
