@@ -32,7 +32,8 @@ SECTIONS = {
         curly-quotes-one-side curly-quotes-inside curly-quotes-key full-width-quotes""",
     "Spaces, tabs and what nobody sees · 空格、Tab 和看不见的字符": """
         full-width-space-indent full-width-space-after-colon full-width-space-after-dash
-        nbsp-indent nbsp-after-colon zero-width-space zero-width-in-value tab-indent
+        nbsp-indent nbsp-indent-everywhere
+        nbsp-after-colon zero-width-space zero-width-in-value tab-indent
         tabs-everywhere tab-after-colon tab-after-dash tab-before-comment tab-at-line-end control
         form-feed next-line-sign escape-surrogate escape-nul escape-c1 escape-control-in-key
         escape-in-tag""",
@@ -41,7 +42,8 @@ SECTIONS = {
         missing-space-after-dash missing-space-after-dash-everywhere missing-dash double-dash
         colon-in-value""",
     "Lining up · 缩进": """
-        misaligned misaligned-shallower misaligned-list indented-too-deep keys-not-indented
+        misaligned misaligned-shallower misaligned-list misaligned-bot misaligned-twice
+        indented-too-deep dash-indented-further keys-not-indented
         bot-key-at-top-level top-level-key-under-bot""",
     "Twice · 写了两次": """
         duplicate-key duplicate-three duplicate-in-braces duplicate-bots same-name same-client-id

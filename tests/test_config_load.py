@@ -418,3 +418,19 @@ def test_an_address_that_no_client_takes_is_refused(address: str, good: bool) ->
     assert bad_url(address) != good
     if good:
         assert httpx.URL(address).host
+
+
+def test_a_bot_whose_keys_stand_outside_is_one_problem_and_its_own(tmp_path: Path) -> None:
+    outside = bot("b").replace("    ", "")
+    loaded = read(tmp_path, "bots:\n" + bot("a") + outside)
+    (problem,) = [it for it in loaded.problems if it.severity == "error"]
+    assert (problem.bot, problem.line, loaded.rejected) == ("b", 8, ("b",))
+    assert "9-11" in problem.en
+
+
+def test_a_key_that_stands_nowhere_is_still_missed(tmp_path: Path) -> None:
+    text = bot("b").replace("    ", "").replace("dify_app_type: chatbot\n", "")
+    loaded = read(tmp_path, "bots:\n" + bot("a") + text)
+    said = [it.en for it in loaded.problems if it.severity == "error"]
+    assert any("Missing required" in it for it in said)
+    assert any("belongs under a bot" in it for it in said)

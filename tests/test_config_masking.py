@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import pytest
@@ -37,11 +38,16 @@ def shown(text: str, line: int = 1, column: int = 1) -> str:
         "something: " + SECRET + "hunter2",
         "密码：hunter2",
         "dify_api_url: http://me:hunter2@dify/v1",
+        "dify_api_url: http://me:at@hunter2@dify/v1",
         "x " * 5000 + "hunter2",
         "dify_app_api_key: >-\n  hunter2",
         "dify_app_api_key:\n\n  hunter2",
         "dify_app_api_key: abcdefg\nhunter2",
         "dify_app_api_key: |\n  a: b\n  hunter2: x",
+        "# dify_app_api_key: hunter2",
+        "enabled: true  # dingtalk_app_client_secret：hunter2",
+        "dify_app_api_key: app # hunter2",
+        "dify_app_api_key: hunter2\n# it is hunter2, still",
     ],
 )
 def test_a_secret_is_hidden_whatever_the_line_looks_like(line: str) -> None:
@@ -61,6 +67,10 @@ def test_a_secret_is_hidden_whatever_the_line_looks_like(line: str) -> None:
         "dify_app_api_key: <your-dify-app-api-key>",
         "dify_app_api_key:",
         "# the secret: is below",
+        "enabled: true  # the key: see the wiki",
+        "name: it # password with Li",
+        "# dify_app_api_key is in the console",
+        'dify_app_api_key: "…"',
         "- !include bots.d/it2.yaml",
         "dify_app_api_key: !env_var IT_DIFY_KEY",
     ],
@@ -71,6 +81,38 @@ def test_what_is_no_secret_is_shown(line: str) -> None:
 
 def test_a_line_after_a_tag_is_shown() -> None:
     assert shown("dify_app_api_key: !secret it\n<<<<<<< HEAD", 2) == "<<<<<<< HEAD"
+
+
+def test_a_short_secret_is_no_part_of_a_word_in_a_comment() -> None:
+    text = "web: {password: office}\nname: officer  # of the offices; office-1"
+    assert shown(text, 2) == f"name: {MASK}r  # of the offices; {MASK}-1"
+
+
+@pytest.mark.parametrize("secret", ["a", "q7", "abc", "12345", "hunter2"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "dify_app_api_key：{}",
+        "dify_app_api_key:{}",
+        "  - dingtalk_app_client_secret={}",
+        "\tdify_app_api_key: {}",
+        'dify_app_api_key: "{}',
+        "dify_app_api_key {}",
+        "dify_app_api_key: {}: {}",
+        "web: {{password：{}}}",
+        "     dify_app_api_key: {}",
+    ],
+)
+def test_no_proposed_line_shows_a_secret_however_short(line: str, secret: str) -> None:
+    text = "bots:\n  - name: it\n    {}\n    dify_app_type: chatbot\n"
+    loaded = load_text(text.format(line.format(*[secret] * 2)), {}, folder=Path("/nonexistent"))
+    alone = re.compile(rf"(?<![a-z0-9]){secret}(?![a-z0-9])")
+    assert loaded.problems
+    for problem in loaded.problems:
+        assert not alone.search(problem.fix)
+        assert not alone.search(problem.source_line)
+        if any(char.isdigit() for char in secret):  # others are words of the sentences, too
+            assert not alone.search(problem.zh + problem.en)
 
 
 def test_a_known_secret_is_hidden_everywhere() -> None:

@@ -135,6 +135,40 @@ def test_the_diff_shows_what_changes_without_a_secret(tmp_path: Path) -> None:
     assert "LOG_LEVEL" not in said, "INFO is the default"
 
 
+@pytest.mark.parametrize("login", ["me:hunter2-pw", "token-of-a-proxy"])
+def test_a_login_in_an_address_goes_to_the_secrets(tmp_path: Path, login: str) -> None:
+    bots = BOTS + f"    dify_api_url: https://{login}@dify.office/v1\n"
+    bots += BOTS.split("\n", 1)[1].replace("问答助手", "it").replace("dingabc", "dingxyz")
+    dotenv = DOTENV.replace("http://192", "http://you:sesame77@192")
+    loaded, said = fine(old(tmp_path, bots, dotenv))
+    first, second = loaded.config.bots  # type: ignore[union-attr]
+    assert first.dify_api_url == f"https://{login}@dify.office/v1"
+    assert second.dify_api_url == "http://you:sesame77@192.168.1.10/v1"
+    text = (tmp_path / "new/bots.yaml").read_text("utf-8")
+    assert "    dify_api_url: !secret bot1_dify_url\n" in text
+    assert "  dify_api_url: !secret dify_url\n" in text
+    for shown in (text, said):
+        assert login.rsplit(":", maxsplit=1)[-1] not in shown
+        assert "sesame77" not in shown
+    assert "DIFY_OPEN_API_URL 里有登录信息" in said
+    assert "the address of Dify holds a login" in said
+
+
+def test_nothing_is_said_of_the_file_that_is_left_behind(tmp_path: Path) -> None:
+    bots = BOTS + "    dify_api_url: http://dify.example.com/v1\n"
+    code, said = moved(old(tmp_path, bots))
+    assert code == 0
+    told = [line for line in said.splitlines() if line.startswith("提醒 WARNING")]
+    assert told == ["提醒 WARNING bots.yaml:24:19"], "the address, and of the new file alone"
+
+
+def test_a_secret_that_was_cut_is_told_of_as_it_stands_in_the_old_file(tmp_path: Path) -> None:
+    code, said = moved(old(tmp_path, BOTS.replace(SECRET, "s3cr3t #0123456789")))
+    assert code == 0
+    assert "提醒 WARNING .bots.yaml:4:33" in said
+    assert "被当作注释丢掉了" in said
+
+
 def test_the_redis_fork(tmp_path: Path) -> None:
     bots = BOTS.replace("handler", "dingtalk_ai_card_template_id: own.schema\n    handler")
     flow = bots.replace("- name: 问答助手", "- name: flow").replace("chatbot", "workflow")

@@ -136,6 +136,7 @@ def secrets_in_clear(key: str, places: Sequence[Place], name: str, into: str) ->
         f"Secrets stand in this file ({plural} {lines}), which works. Better in secrets.yaml: "
         f"{first} !secret {name} here; then this file can be shown to others.",
         f"{into} → {key}: !secret {name}" if into else f"{key}: !secret {name}",
+        prose=True,
     )
 
 

@@ -10,7 +10,7 @@ from dod.config.environment import Environment
 from dod.config.nodes import Mapping, Node, Scalar, Sequence, merge
 from dod.config.problems import Report
 from dod.config.rules import Checked, check
-from dod.config.schema import properties
+from dod.config.schema import properties, schema
 from dod.config.source import Place, Remark
 from dod.config.spec import (
     PUBLIC_TEMPLATE_ID,
@@ -49,9 +49,16 @@ class Candidate:
 
 
 def read_bots(
-    nodes: tuple[Node, ...], defaults: Mapping | None, environment: Environment, report: Report
+    nodes: tuple[Node, ...],
+    defaults: Mapping | None,
+    environment: Environment,
+    report: Report,
+    strays: frozenset[str] = frozenset(),
 ) -> list[Candidate]:
-    """Every bot of the file, in its order; what is wrong goes to ``report``."""
+    """Every bot of the file, in its order; what is wrong goes to ``report``.
+
+    ``strays``: keys that the last bot lacks because they stand below it, outside: told there.
+    """
     names: dict[str, Place] = {}
     clients: dict[str, Place] = {}
     candidates = []
@@ -65,7 +72,11 @@ def read_bots(
         label = name if name and name not in names else f"#{number}"
         checked = check(whole, "bot")
         report.mask.learn(*checked.secrets)
+        lacks = set(schema()["$defs"]["bot"]["required"]) - whole.entries.keys()
+        astray = number == len(nodes) and lacks <= strays
         for finding in checked.findings:
+            if astray and finding.remark.cause == "missing":
+                continue
             tell = report.warn if finding.warning else report.error
             tell(finding.place, finding.remark, name)
         alone = _alone(whole, "name", names, bot=name, report=report, say=same_name)

@@ -83,7 +83,8 @@ def _missing(case: Case) -> list[Finding]:
     if first and first.key.source is place.source and first.key.line == place.line:
         place = first.key
     zh = f"缺少必填项：{'、'.join(keys)}。"
-    return [Finding(place, Remark(zh, f"Missing required setting(s): {', '.join(keys)}."))]
+    en = f"Missing required setting(s): {', '.join(keys)}."
+    return [Finding(place, Remark(zh, en, cause="missing"))]
 
 
 def _type(case: Case) -> list[Finding]:

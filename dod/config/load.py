@@ -21,7 +21,7 @@ from dod.config.example import is_example
 from dod.config.files import Files, too_large, unreadable
 from dod.config.masking import Mask
 from dod.config.nodes import Mapping, Node
-from dod.config.outline import bots_of, complain_root, defaults_of, hollow
+from dod.config.outline import bots_of, complain_root, defaults_of, hollow, strays_below
 from dod.config.problems import Problem, Report
 from dod.config.rules import check
 from dod.config.schema import key_names
@@ -198,15 +198,16 @@ class _Load:
         rest = {key: it for key, it in root.entries.items() if key not in {"bots", "defaults"}}
         top = check(Mapping(root.place, rest), "top")
         self._report.mask.learn(*top.secrets)
-        for finding in top.findings:
-            tell = self._report.warn if finding.warning else self._report.error
-            tell(finding.place, finding.remark)
         self._top = {key: unresolved(it.node) for key, it in rest.items() if key not in top.bad}
         defaults = defaults_of(root, self._report)
         nodes = bots_of(root, self._report)
+        strays = strays_below(nodes, top)
+        for finding in top.findings:
+            tell = self._report.warn if finding.warning else self._report.error
+            tell(finding.place, finding.remark, strays.whose(finding))
         if nodes is None:
             return self._end("rejected")
-        bots = read_bots(nodes, defaults, self._environment, self._report)
+        bots = read_bots(nodes, defaults, self._environment, self._report, strays.keys)
         self._secrets += top.secrets
         alone = tuple(node for node in nodes if isinstance(node, Mapping))
         for bot in bots:

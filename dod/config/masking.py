@@ -12,6 +12,8 @@ from dod.logs import MASK
 
 # Shorter ones hit ordinary words; where they stand, the line rules hide them anyway.
 SHORTEST = 6
+# In a comment, where people use words, shorter ones are meant only where they stand alone.
+WORD = 12
 WIDEST = 160  # characters of a source line that are shown
 LONGEST = 5_000  # a longer line is hidden whole: it is no line of a person, and costs time
 MOST_LINES = 5_000  # searched for secrets in advance; no person writes more
@@ -23,11 +25,12 @@ _WORDS = re.compile(r"[A-Za-z]+|[0-9]+|[A-Za-z][a-z]*[0-9]{1,3}")
 _TOKEN = re.compile(r"[A-Za-z0-9_\-+/=.~]{10,}")
 _APP_KEY = re.compile(r"app-[A-Za-z0-9]{8,}")
 _CLIENT_ID = re.compile(r"ding[a-z0-9]{6,20}")
-_LOGIN = re.compile(r"(?<=://)[^\s/@]+(?=@)")
+_LOGIN = re.compile(r"(?<=://)[^\s/]+(?=@)")
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}(\.schema)?")
 _HANDLER = re.compile(r"Dify[A-Za-z]*Handler")
 _HARMLESS = re.compile(
     r"""["'“”‘’]?<[^<>]*>["'“”‘’]?\s*[,}]?|["'“”‘’]{0,2}|[|>][-+0-9]*|null|~"""
+    r"""|\[?["']?[#&]?…["']?\]?"""  # what we propose ourselves
     r"""|["']?[!！]?\s?(secret|env_var|include)s?(\s+[a-z]{1,12}(_[a-z0-9]{1,8}){1,3})?["']?"""
 )
 _OPENER = re.compile(
@@ -118,15 +121,31 @@ class Mask:
         shown.append(line[done:])
         return _window(_ODD.sub("·", "".join(shown)), offset)
 
+    def proposal(self, place: Place, fix: str) -> str:
+        """``fix`` of the line of ``place``: hidden by position, as the line itself is."""
+        above = place.source.lines[max(0, place.line - 21) : place.line - 1]
+        # What is proposed mostly comes without the blanks, which tell where it belongs.
+        pad = "" if fix[:1].isspace() else place.text[: _indent(place.text)]
+        source = Source(place.source.file, "\n".join((*above, pad + fix)), place.source.secret)
+        line, done, shown = pad + fix, 0, ""
+        for start, end in self._spans(source, len(above) + 1):
+            # The quotes may be what is proposed.
+            quotes = end - start > 1 and line[start] in "\"'" and line[start] == line[end - 1]
+            shown, done = shown + line[done : start + quotes] + MASK, end - quotes
+        return self.text((shown + line[done:])[len(pad) :])
+
     def _spans(self, source: Source, number: int) -> list[tuple[int, int]]:
         line = source.lines[number - 1]
         spans = self._rules(source, number)
         spans += [m.span() for m in _TOKEN.finditer(line) if looks_secret(m[0])]
         spans += [m.span() for net in (_APP_KEY, _LOGIN) for m in net.finditer(line)]
+        comment = _comment(line)
         for secret in self._known:
             start = line.find(secret)
             while start >= 0:
-                spans.append((start, start + len(secret)))
+                end = start + len(secret)
+                if start < comment or len(secret) >= WORD or _alone(line, start, end):
+                    spans.append((start, end))
                 start = line.find(secret, start + 1)
         merged: list[tuple[int, int]] = []
         for start, end in sorted(spans):
@@ -139,16 +158,16 @@ class Mask:
     def _rules(self, source: Source, number: int) -> list[tuple[int, int]]:
         """Where the line's secrets must stand by its keys alone, or by the lines above it."""
         line = source.lines[number - 1]
-        if line.lstrip().startswith("#"):
-            return []
-        end = len(line.rstrip())
+        end, comment = len(line.rstrip()), _comment(line)
         if end > LONGEST:
             return [(0, end)]
         if source.secret:
-            match = re.match(r"\s*[\w.-]*[\"']?\s*[:：]\s*", line)
+            match = re.match(r"[\s#]*[\w.-]*[\"']?\s*[:：]\s*", line)
+            if not match and line[comment : comment + 1] == "#" and comment == _indent(line):
+                return []
             start = match.end() if match else len(line) - len(line.lstrip())
             return _hidden(line, start, end)
-        if self._continues(source, number):
+        if comment > _indent(line) and self._continues(source, number):
             return [(len(line) - len(line.lstrip()), end)] if end else []
         spans: list[tuple[int, int]] = []
         judged = 0
@@ -157,6 +176,8 @@ class Mask:
                 continue
             if match.start() < judged:
                 continue
+            if match.start() >= comment and not re.search("[:：=]", match["sep"] or ""):
+                continue  # people write of keys in comments
             stop = end
             if "{" in line[: match.start()] and (cut := re.search(r"[,}]", line[match.end() :])):
                 stop = match.end() + cut.start()
@@ -198,6 +219,19 @@ def conceal(text: str) -> str:
     """``text`` without what looks like a credential, or could trick a terminal."""
     text = _TOKEN.sub(lambda match: MASK if looks_secret(match[0]) else match[0], text)
     return _ODD.sub("·", _LOGIN.sub(MASK, _APP_KEY.sub(MASK, text)))
+
+
+def _comment(line: str) -> int:
+    """Where the comment of ``line`` begins, or its end. Quotes are not looked at."""
+    if line.lstrip().startswith("#"):
+        return _indent(line)
+    found = re.search(r"\s#(?=\s|$)", line)
+    return found.start() if found else len(line)
+
+
+def _alone(line: str, start: int, end: int) -> bool:
+    around = line[start - 1 : start] + line[end : end + 1]
+    return not re.search("[A-Za-z0-9]", around)
 
 
 def _indent(line: str) -> int:

@@ -1,10 +1,12 @@
 """The outline of bots.yaml: its outermost mapping, and the shape of bots and defaults."""
 
+from dataclasses import dataclass
+
 from dod.config.bots import usable_defaults
-from dod.config.complaints import slips_in
+from dod.config.complaints import Finding, slips_in
 from dod.config.nodes import Entry, Mapping, Node, Scalar, Sequence
 from dod.config.problems import Report, nearest
-from dod.config.rules import check
+from dod.config.rules import Checked, check
 from dod.config.schema import properties
 from dod.config.source import Place, Remark
 
@@ -58,6 +60,35 @@ def bots_of(root: Mapping, report: Report) -> tuple[Node, ...] | None:
     for place, remark in _misshapen(entry, BOTS_EMPTY, BOTS_SHAPE):
         report.error(place, remark)
     return None
+
+
+@dataclass(frozen=True, slots=True)
+class Strays:
+    """Keys at the top level that belong to the bot above them: their lines are not indented."""
+
+    bot: str = ""
+    keys: frozenset[str] = frozenset()
+
+    def whose(self, finding: Finding) -> str:
+        """The bot that ``finding`` at the top level is about, or nothing."""
+        return self.bot if _key_of(finding) in self.keys else ""
+
+
+def strays_below(bots: tuple[Node, ...] | None, top: Checked) -> Strays:
+    """Only the last bot can have any: after them the list is over."""
+    last = bots[-1] if bots else None
+    if not isinstance(last, Mapping):
+        return Strays()
+    below = {_key_of(it) for it in top.findings if it.place.line > last.place.line}
+    keys = below & (properties("bot").keys() - last.entries.keys())
+    name = last.entries.get("name")
+    value = name.node.value if name and isinstance(name.node, Scalar) else None
+    return Strays(value if isinstance(value, str) else "", frozenset(keys))
+
+
+def _key_of(finding: Finding) -> str:
+    # Unseen spaces that are no indentation are a part of the key.
+    return str(finding.path[0]).strip() if len(finding.path) == 1 else ""
 
 
 def _misshapen(entry: Entry, empty: Remark, shape: Remark) -> list[tuple[Place, Remark]]:

@@ -10,6 +10,7 @@ import unicodedata
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from dod.config.folding import fold
 from dod.config.masking import Mask
 from dod.config.source import Place, Remark
 
@@ -161,15 +162,28 @@ class Report:
     def problems(self) -> tuple[Problem, ...]:
         """At most ``MOST``, errors before warnings when there are more; in the files' order."""
         advice = [] if self.failed else self._advice
-        drafts = sorted(self._drafts.values(), key=lambda draft: draft[0] != "error") + advice
-        drafts = drafts[:MOST]
-        files = dict.fromkeys([*self.order, *(draft[1].source.file for draft in drafts)])
-        order = {file: number for number, file in enumerate(files)}
-        drafts.sort(key=lambda d: (order[d[1].source.file], d[1].line, d[1].column))
+        drafts = self._folded([*self._drafts.values(), *advice])
+        # First things first, should there be too many.
+        drafts.sort(key=lambda draft: (draft[0] != "error", any(draft is it for it in advice)))
+        drafts = self._sorted(drafts[:MOST])
         return tuple(
             replace(self._finish(*draft), advice=any(draft is it for it in advice))
             for draft in drafts
         )
+
+    def _folded(self, drafts: list[Draft]) -> list[Draft]:
+        drafts = self._sorted(drafts)
+        kept = fold([(place, remark, (severity, bot)) for severity, place, bot, remark in drafts])
+        return [
+            drafts[number] if remark is drafts[number][3] else (*drafts[number][:3], remark)
+            for number, remark in kept
+        ]
+
+    def _sorted(self, drafts: list[Draft]) -> list[Draft]:
+        """In the order of the files and their lines."""
+        files = dict.fromkeys([*self.order, *(draft[1].source.file for draft in drafts)])
+        order = {file: number for number, file in enumerate(files)}
+        return sorted(drafts, key=lambda d: (order[d[1].source.file], d[1].line, d[1].column))
 
     def _finish(self, severity: Severity, place: Place, bot: str, remark: Remark) -> Problem:
         line, caret = self.mask.line(place)
@@ -177,6 +191,7 @@ class Report:
         fix = remark.fix
         if place.source.secret:  # a value there may be too short for the mask to know
             fix = re.sub(r'([:：]\s*)(?!"…")\S.*', r"\1…", fix)
+        fix = say(fix) if remark.prose else self.mask.proposal(place, fix)
         return Problem(
             severity,
             place.source.file,
@@ -185,7 +200,7 @@ class Report:
             say(bot),
             say(remark.zh),
             say(remark.en),
-            say(fix),
+            fix,
             line,
             caret,
         )

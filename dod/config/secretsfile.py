@@ -178,6 +178,7 @@ def not_a_name(proposal: str) -> Remark:
         "!secret 后面要写 secrets.yaml 里的名称，不是密钥本身。",
         "!secret takes the name of an entry of secrets.yaml, not the secret itself.",
         proposal,
+        prose=True,
     )
 
 
@@ -204,6 +205,7 @@ def no_secrets_file(name: str) -> Remark:
         f"“!secret {name}” 要从 secrets.yaml 取值，但配置文件夹里没有 secrets.yaml。",
         f"'!secret {name}' takes its value from secrets.yaml, and there is no such file here.",
         into(name, absent=True),
+        prose=True,
     )
 
 
@@ -214,6 +216,7 @@ def no_secret(name: str, free: list[str]) -> Remark:
         f"secrets.yaml 里没有 “{name}”。",
         f"secrets.yaml has no entry '{name}'.",
         f"!secret {meant}" if meant else into(name),
+        prose=True,
     )
 
 

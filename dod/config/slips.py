@@ -76,6 +76,7 @@ def tab_indent(line: str, above: str) -> Found:
             "缩进里有 Tab 键；YAML 只能用空格缩进。",
             "Tab used for indentation; YAML allows spaces only.",
             repaired.rstrip(),
+            "tab",
         ),
         repaired,
     )

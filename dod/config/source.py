@@ -56,11 +56,17 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Remark:
-    """One thing to say: a sentence in each language, and what to write instead if known."""
+    """One thing to say: a sentence in each language, and what to write instead if known.
+
+    ``prose``: the fix is words of ours, and no line of the file. ``cause``: what is behind it, if
+    that may show on many lines and is to be told once.
+    """
 
     zh: str
     en: str
     fix: str = ""
+    cause: str = ""
+    prose: bool = False
 
 
 NUL = Remark(

@@ -66,18 +66,20 @@ def unknown_key(key: str, place: Place, known: list[str], kind: Kind) -> tuple[P
 
 def _elsewhere(key: str, shown: str, kind: Kind) -> Remark | None:
     """Where a good key belongs that stands in the wrong place."""
+    cause = ""
     if kind == "defaults" and key in properties("bot"):
         zh = f"“{shown}” 每个机器人都不同，要写在各个机器人下面，不能写在 defaults 里。"
         en = f"'{shown}' differs from bot to bot; write it under each bot, not in defaults."
     elif kind == "top" and key in properties("bot"):
         zh = f"“{shown}” 要写在 bots 里的机器人下面（注意缩进），不能写在最外层。"
         en = f"'{shown}' belongs under a bot (mind the indentation), not at the top level."
+        cause = "outside"
     elif kind != "top" and key in properties("top"):
         zh = f"“{shown}” 要写在文件最外层（不缩进）。"
         en = f"'{shown}' belongs at the top level of the file (no indentation)."
     else:
         return None
-    return Remark(zh, en)
+    return Remark(zh, en, cause=cause)
 
 
 def _sign_in(key: str, place: Place, meant: str) -> tuple[Place, Remark] | None:

@@ -150,6 +150,7 @@ def wants_word(tag: str, example: str) -> Remark:
         f"{tag} 后面要有一个空格和一个词。",
         f"{tag} must be followed by a space and a word.",
         example,
+        prose=True,
     )
 
 
@@ -158,6 +159,7 @@ def no_variable(name: str) -> Remark:
         f"环境变量 {name} 没有设置（空的也算没有），也没有写默认值。",
         f"The environment variable {name} is not set (or empty), and there is no default.",
         f"!env_var {name} default",
+        prose=True,
     )
 
 

@@ -31,6 +31,7 @@ def wide_indent(line: str, _above: str) -> Found:
             "缩进里有全角空格或不间断空格；请改用普通空格。",
             "Full-width or non-breaking space used for indentation; use ordinary spaces.",
             repaired.rstrip(),
+            "wide space",
         ),
         repaired,
     )

@@ -91,7 +91,8 @@ def misaligned(wreck: Wreck) -> Slip | None:
     zh = "缩进对不齐：同一层的每一行要从同一列开始。"
     en = "Indentation does not line up with the lines above."
     if repaired := _aligned(wreck):
-        return Slip(wreck.line, column, Remark(zh, en, repaired.rstrip()), repaired)
+        remark = Remark(zh, en, repaired.rstrip(), "misaligned")
+        return Slip(wreck.line, column, remark, repaired)
     other = wreck.begin_line if block else wreck.line - 1
     fix = f"与第 {other} 行开始的块对齐 · line up with the block of line {other}"
     return Slip(wreck.line, column, Remark(zh, en, fix if other >= 1 else ""))

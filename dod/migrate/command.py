@@ -58,7 +58,9 @@ def migrate(
         return _refuse(out, exc.remark)
     except OSError as exc:
         return _refuse(out, unreachable(target, exc))
-    out.write("".join(f"\n{it.render()}\n" for it in (*original.warnings, *loaded.problems)))
+    told = {it.zh for it in loaded.problems}  # of the new file, where it can be mended
+    old = [it for it in original.warnings if it.zh not in told]
+    out.write("".join(f"\n{it.render()}\n" for it in (*old, *loaded.problems)))
     _say(out, "=> ", would_be(target) if dry else written(target, len(moved.bots)))
     return 0
 

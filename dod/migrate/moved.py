@@ -68,10 +68,12 @@ class _Move:
         self._notes: list[Remark] = []
         self._comments = Comments(original)
         self._names: set[str] = set()
+        self._shared: list[str] = []  # lines of secrets.yaml that belong to no one bot
 
     def run(self) -> Moved:
         defaults = list(self._defaults())
         text, secrets = [_HEAD], [_SECRETS_HEAD]
+        secrets += ["\n", *self._shared] if self._shared else []
         if defaults:
             text += [
                 "\n# 写一次，对每个机器人生效。 Written once, valid for every bot.\n",
@@ -134,6 +136,11 @@ class _Move:
             return
         if key == "max_workers":
             yield "# 这里一个名额同时回答 16 个问题。 Here one worker answers 16 questions at once."
+        if _has_login(key, read):
+            self._notes.append(notes.login(name))
+            self._shared.append(f"{secret_name('', key)}: {emit(read)}\n")
+            yield f"{key}: !secret {secret_name('', key)}"
+            return
         yield f"{key}: {spelled(read)}"
 
     def _remain(self, value: str) -> Iterator[str]:
@@ -174,7 +181,10 @@ class _Move:
         for key in sorted(bot.keys, key=known.index):
             line, value = bot.keys[key]
             lines += [f"  {it}" for it in self._comments.above(line)]
-            if key in _SECRETS:
+            login = _has_login(key, value)
+            if login:
+                self._notes.append(notes.login_of(_name(bot, number)))
+            if login or key in _SECRETS:
                 name = secret_name(slug, key)
                 kept.append(f"{name}: {emit(value)}\n")
                 shown = f"!secret {name}"
@@ -201,6 +211,11 @@ class _Move:
     def _expected(self, bot: OldBot) -> dict[str, Any]:
         keys = ("name", "dingtalk_app_client_id", *_SECRETS)
         return {key: bot.keys[key][1] for key in keys}
+
+
+def _has_login(key: str, value: Any) -> bool:
+    """Whether ``value`` is an address with somebody's name or password in it."""
+    return key == "dify_api_url" and bool(re.match("[a-zA-Z]+://[^/?#]*@", str(value)))
 
 
 def _name(bot: OldBot, number: int) -> str:

@@ -31,6 +31,21 @@ def became(name: str, key: str) -> Remark:
     return Remark(f"{name} 写成了 {key}。", f"{name} is {key} now.")
 
 
+def login(name: str) -> Remark:
+    return Remark(
+        f"{name} 里有登录信息（@ 之前的部分），整个地址放进了 secrets.yaml。",
+        f"{name} holds a login (before the @): the whole address is in secrets.yaml.",
+    )
+
+
+def login_of(bot: str) -> Remark:
+    shown = conceal(bot)
+    return Remark(
+        f"机器人 {shown}：Dify 的地址里有登录信息，整个地址放进了 secrets.yaml。",
+        f"Bot {shown}: the address of Dify holds a login; all of it is in secrets.yaml.",
+    )
+
+
 def as_default(name: str) -> Remark:
     return Remark(
         f"{name} 与 dod 的默认值相同，不用写。", f"{name} is what dod does anyway: left out."

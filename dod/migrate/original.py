@@ -161,8 +161,9 @@ def _errors(path: Path, tolerated: frozenset[tuple[int, int]]) -> tuple[Problem,
 
 
 def _about(problem: Problem) -> bool:
-    # That it was GBK or had a BOM is over once it is written anew.
-    return problem.severity == "warning" and problem.file == NAME and problem.line > 1
+    # That it was GBK, had a BOM or could be better is over once it is written anew.
+    serious = problem.severity == "warning" and not problem.advice
+    return serious and problem.file == NAME and problem.line > 1
 
 
 # -- the sentences
