@@ -92,7 +92,7 @@ def test_what_was_stopped_is_forgotten_when_it_has_ended() -> None:
             await scene.say(message(1))
             await scene.until(lambda: scene.card(1).shown == "Half")
             await scene.say(message(2, "/stop"))
-            stopped = scene.bot._reception._stopped
+            stopped = scene.bot._reception.underway._stopped
             assert [key.person for key in stopped] == [ANN.key]
 
     asyncio.run(run())

@@ -409,6 +409,32 @@ def test_cards_of_a_crash_end_only_by_the_app_that_made_them() -> None:
     act(scenario)
 
 
+def test_a_crash_before_a_reply_arrived_leaves_nobody_without_a_word(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """No card came about, nobody knows if the reply did, and the sentence about it waits."""
+    monkeypatch.setattr("dod.bridge.replies.OWN_UP", (0.01, 600.0))
+
+    async def scenario(office: Office) -> None:
+        office.app.answer = lambda *_: Answer(TEXT, first_delay=0.3)
+        office.dingtalk.faults.down.update(create_and_deliver="reset", webhook="reset")
+        refused = office.dingtalk.refused
+        await office.say("question, please")
+        await office.until(lambda: "not opened" in caplog.text)
+        office.dingtalk.faults.quota_used_up = True  # nobody knows if there is a card
+        await office.until(lambda: refused["ding-office", "webhook", "reset"] == 2)
+        await office.crash()
+        office.dingtalk.faults.clear()
+        await office.start()
+        await office.until(office.replies)
+        await office.idle()
+        assert office.replies() == [say("unconfirmed", "en")]
+        assert office.cards() == []
+        assert await office.states() == ["done"]
+
+    act(scenario)
+
+
 def test_an_interrupted_answer_of_a_hanging_dify_is_closed_too() -> None:
     async def scenario(office: Office) -> None:
         office.app.fault = Fault("hang", after=2)
