@@ -8,6 +8,7 @@ Thread: the bot's loop.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 
 from dod.bridge.pages import ELLIPSIS, Page
 from dod.bridge.room import Room
@@ -105,8 +106,11 @@ class Carriage:
 
     async def turn_over(self, made: Page, text: str, guid: str) -> None:
         """Finish a full card and open the one that goes on."""
+        texts = self.stack.texts
         if self._landed <= self.stack.number:
             await self.land(made.text, guid, failed=False)
+        if texts != self.stack.texts:  # replaced meanwhile: the next card begins with the other
+            made, text = replace(made, end=0), ""
         card = self.stack.ended(made.end)
         await self._on_opening(self.stack.number + 2, text, tuple(self.stack.ends))
         self.stack.turn(card)

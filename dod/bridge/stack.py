@@ -12,7 +12,8 @@ class Stack:
     """One card after the other; ``card`` is the one under way. Thread: the bot's loop.
 
     ``ends``: where in the text each full card ends. Nothing moves them: not more text, not a lower
-    limit, not a crash. ``full``: those cards, without those of an earlier process.
+    limit, not a crash. ``full``: those cards, without those of an earlier process. ``texts``: how
+    many texts there were, see ``replaced``.
     """
 
     def __init__(self, make_card: Callable[[int], Card], room: Room) -> None:
@@ -20,6 +21,7 @@ class Stack:
         self.number = 0  # of the card under way
         self.ends: list[int] = []
         self.full: list[Card] = []
+        self.texts = 1
         self._make_card = make_card
         self.card = make_card(0)
         self._most = room.most_cards
@@ -33,6 +35,7 @@ class Stack:
     def replaced(self) -> None:
         """The text is another one now: the card under way begins with it."""
         self.ends = [0] * len(self.ends)
+        self.texts += 1
 
     def ended(self, end: int) -> Card:
         """The card under way is full up to ``end``; the one that goes on, see ``turn``."""

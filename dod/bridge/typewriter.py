@@ -209,6 +209,7 @@ class Typewriter:
             await self._carriage.withdraw()
             while (made := self._stack.page(text, complete=False)).full and not self._stack.last:
                 await self._carriage.turn_over(made, text, digest(self._stack.card.id, "full"))
+                text = self._source()
             if self.updates and self._view(text) == self._carriage.written:
                 return True
             self._queued = True
