@@ -27,6 +27,7 @@ from dod.editor import refresh_editor_files
 from dod.fleet import Fleet
 from dod.notice import Notice
 from dod.pulse import Pulse
+from dod.quota import Shortage, shortages
 from dod.reloader import Reloader
 from dod.status import Status
 from dod.store.disk import DiskStore
@@ -225,6 +226,7 @@ class Appliance:
             alive=self._fleet.beats,
             stopping=stopping,
             trouble=self._trouble(),
+            quota=self._quota(),
         )
         if not stopping:
             self._pulse.beat(alive=self._status.alive, ready=self._status.ready)
@@ -239,6 +241,14 @@ class Appliance:
         if not admins or self._fleet.tell(admins, untold):
             self._reloader.untold = ""
             self._told_at.append(time.monotonic())
+
+    def _quota(self) -> tuple[Shortage, ...]:
+        if self._ledger is None:
+            return ()
+        config = self._config()
+        return shortages(
+            self._ledger, config.dingtalk_monthly_calls, config.dingtalk_monthly_pushes
+        )
 
     def _trouble(self) -> str:
         if self._store is None:

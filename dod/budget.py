@@ -96,6 +96,7 @@ class Ledger:
     ) -> None:
         self.store = store
         self.now = now
+        self.ahead = 0.0  # seconds DingTalk's clock, as last seen, is ahead of the local one
         self._ticks = ticks
         self._lock = threading.Lock()
         self._cells: dict[Cell, Count] = {}
@@ -129,6 +130,15 @@ class Ledger:
     def of_bot(self, bot: str, now: float | None = None) -> Count:
         """One bot's counts in the month of ``now``, over all organisations."""
         return self._bots.get((month(self.now() if now is None else now), bot), Count())
+
+    def of_corps(self) -> dict[str, Count]:
+        """Each organisation's counts in this month, by DingTalk's clock as last seen."""
+        this = month(self.now() + self.ahead)
+        with self._lock:
+            known = {
+                corp_id: count for (when, corp_id), count in self._corps.items() if when == this
+            }
+        return {**dict.fromkeys(self._exhausted, Count()), **known}
 
     def exhausted(self, corp_id: str) -> None:
         """DingTalk itself said so: nothing but the webhook for an hour, then one more try."""
@@ -223,7 +233,7 @@ class Meter:
 
     def pace(self, corp_id: str, now: float) -> Pace:
         """How freely this bot may call for that organisation; ``now`` by DingTalk's clock."""
-        self._ahead = now - self._ledger.now()
+        self._ahead = self._ledger.ahead = now - self._ledger.now()
         if self._ledger.is_exhausted(corp_id):
             return "webhook"
         return pace(self._ledger.spent(corp_id, now), self._limit(), elapsed(now))

@@ -226,6 +226,7 @@ def _told(status: dict[str, Any]) -> str:
     ]
     if status["store"]:
         lines.append(f"  ! {status['store']}")
+    lines += [f"  ! {it['message']['zh']} {it['message']['en']}" for it in status["quota"]]
     lines += [
         f"  {problem['severity']} {problem['file']}:{problem['line']}:{problem['column']} "
         f"{problem['message']['zh']} {problem['message']['en']}"

@@ -90,6 +90,7 @@ def _one(status: Status, tongue: int) -> str:
         lines.append(_LOADED[tongue].replace("{time}", when))
     if status.trouble:
         lines.append(_TROUBLE[tongue].replace("{trouble}", status.trouble))
+    lines += [it.sentences[tongue] for it in status.quota]
     if config.problems:
         lines += ["", _PROBLEMS[tongue]]
         for number, problem in enumerate(config.problems, 1):

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import dod
 from dod.config.problems import Problem
 from dod.ports import Connection
+from dod.quota import Shortage
 
 BotState = Literal[
     "starting",
@@ -112,7 +113,10 @@ class ConfigStatus:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """``alive``: the main loop and every bot thread beat; ``trouble``: the store's, if any."""
+    """``alive``: the main loop and every bot thread beat; ``trouble``: the store's, if any.
+
+    ``quota``: what is short of the month at DingTalk.
+    """
 
     started_at: float
     config: ConfigStatus = field(default_factory=ConfigStatus)
@@ -120,6 +124,7 @@ class Status:
     alive: bool = True
     stopping: bool = False
     trouble: str = ""
+    quota: tuple[Shortage, ...] = ()
 
     @property
     def ready(self) -> bool:
@@ -134,6 +139,7 @@ class Status:
             "ready": self.ready,
             "started_at": stamp(self.started_at),
             "store": self.trouble or None,
+            "quota": [it.to_json() for it in self.quota],
             "config": {
                 "file": self.config.file,
                 "loads": self.config.loads,

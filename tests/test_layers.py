@@ -23,7 +23,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "ports messages",
         (
             "alerts bell budget config editor heap http inotify migrate notice ownfiles pulse "
-            "sockets status watch"
+            "quota sockets status watch"
         ),
         "bridge dingtalk dify store",
         "doctor",
