@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from dod import heap
 from dod.ownfiles import write
 
 SOCKET_MOST = 100  # bytes; the system allows 108 for the path of a unix socket
@@ -52,7 +53,7 @@ redirect_stderr=true
 stdout_logfile={logs}/dod.log
 stdout_logfile_maxbytes=5MB
 stdout_logfile_backups=5
-environment=PYTHONUNBUFFERED="1"
+environment=PYTHONUNBUFFERED="1",{heap}
 """
 
 _MISSING = """\
@@ -106,6 +107,7 @@ def prepare(environ: Mapping[str, str]) -> tuple[Path, Path]:
         command=f'"{sys.executable}" -m dod run',
         directory=Path.cwd(),
         patience=round(_drain(environ) + GRACE),
+        heap=f'{heap.NAME}="{environ.get(heap.NAME) or heap.TUNABLES}"',
     )
     file = folder / "supervisord.conf"
     write(file, text.replace("%", "%%").encode(), mode=0o600)

@@ -2,8 +2,12 @@ import gc
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+
+from dod import heap
+from dod.supervise import prepare
 
 # How many heaps glibc has made for threads that all hold something of their own at once.
 ARENAS = """
@@ -69,3 +73,11 @@ def test_what_was_imported_is_not_looked_through_again() -> None:
     assert frozen > 1000
     assert watched < frozen / 10
     assert gc.get_freeze_count() == 0, "only the process that asked for it"
+
+
+def test_whoever_starts_dod_tells_glibc_the_same(tmp_path: Path) -> None:
+    image = Path(__file__).parent.parent / "rootfs/usr/bin/dod"
+    assert f"{heap.NAME}:-{heap.TUNABLES}}}" in image.read_text("utf-8")
+    for given, told in ({}, heap.TUNABLES), ({heap.NAME: "glibc.malloc.perturb=1"}, "perturb=1"):
+        file, _ = prepare({"DOD_DATA_DIR": str(tmp_path), **given})
+        assert told in file.read_text("utf-8")
