@@ -2,7 +2,6 @@
 
 import http.client
 import json
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -10,18 +9,12 @@ import pytest
 
 from dod.status import BotSnapshot, ConfigStatus, Status, Turns
 from dod.web.server import StatusServer, host_allowed, metrics
+from tests.ports import free_port
 
 BOT = BotSnapshot(name='人"事', state="connected", since=1.0, turns=Turns(answered=3), calls=12)
 READY = Status(
     started_at=1.0, config=ConfigStatus("bots.yaml", 1, "accepted", applied=True), bots=(BOT,)
 )
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @contextmanager

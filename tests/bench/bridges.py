@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 from tests.bench.neighbours import Crowd, Neighbours
-from tests.e2e.rig import ROOT, TEMPLATE, bot, free_port
+from tests.e2e.rig import ROOT, TEMPLATE, bot
+from tests.ports import free_port
 
 Kind = Literal["floor", "dod", "original"]
 

@@ -1,10 +1,8 @@
 """``dod run`` as a process of its own between the two simulators."""
 
-import itertools
 import json
 import os
 import signal
-import socket
 import ssl
 import subprocess
 import sys
@@ -20,6 +18,7 @@ from dod.sim.dify.simulator import SimDify
 from dod.sim.dingtalk.faults import Switches
 from dod.sim.dingtalk.simulator import SimDingTalk
 from dod.sim.dingtalk.world import SimCard, SimChat, SimMessage, SimPerson, SimReply
+from tests.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 TEMPLATE = "office-template.schema"
@@ -32,27 +31,6 @@ NO_INOTIFY = (
     "-c",
     'echo 0 > /proc/sys/user/max_inotify_instances && exec "$0" "$@"',
 )
-
-
-_PORTS = itertools.count()
-
-
-def free_port() -> int:
-    """A port of this process's own: below those that the kernel gives to others, and never twice.
-
-    Between the moment it is found and that when a dod listens on it nobody else may take it, also
-    where tests run in several processes.
-    """
-    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw9").removeprefix("gw"))
-    for _ in range(2000):
-        port = 10_000 + worker * 2000 + (os.getpid() + next(_PORTS)) % 2000
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
-    raise OSError("no free port")
 
 
 def bot(name: str, **keys: object) -> dict[str, object]:

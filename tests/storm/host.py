@@ -19,7 +19,8 @@ from dod.sim.background import Background
 from dod.sim.dify.simulator import SimDify
 from dod.sim.dingtalk.faults import Switches
 from dod.sim.dingtalk.simulator import SimDingTalk
-from tests.e2e.rig import ROOT, free_port
+from tests.e2e.rig import ROOT
+from tests.ports import free_port
 
 PAGES = ("/", "/api/status", "/healthz", "/readyz", "/metrics")
 
