@@ -28,8 +28,9 @@ from httpcore import (
     WriteTimeout,
 )
 
+from dod.dialling import dial
+
 _FULL = 256 * 1024  # bytes; more are left to the kernel until these are read
-_OTHER_FAMILY = 0.25  # seconds until IPv4 is tried beside IPv6 (RFC 8305)
 
 # httpcore looks for this optional module at each lock and event that it makes. Python remembers
 # only the modules that it has found: each look was a walk through all of sys.path.
@@ -200,12 +201,9 @@ class Network(AsyncNetworkBackend):
     ) -> AsyncNetworkStream:
         if local_address is not None or socket_options is not None:
             raise NotImplementedError("nobody here asks for these")
-        loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(timeout):
-                transport, flow = await loop.create_connection(
-                    Flow, host, port, happy_eyeballs_delay=_OTHER_FAMILY
-                )
+                transport, flow = await dial(Flow, host, port)
         except TimeoutError as exc:
             raise ConnectTimeout from exc
         except OSError as exc:
