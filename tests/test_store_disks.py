@@ -24,7 +24,7 @@ BIG = {"text": "x" * 20_000}
 
 
 def opened(folder: Path) -> DiskStore:
-    return DiskStore.open(folder / "store", retry_every=0.03, timeout=1.0)
+    return DiskStore.open(folder / "store", retry_every=0.03, timeout=1.0, patience=30)
 
 
 def get(store: DiskStore, key: str) -> Json | None:

@@ -44,17 +44,25 @@ class DiskStore:
         self._thread = StoreThread(self._tick)
 
     @classmethod
-    def open(cls, path: Path, *, retry_every: float = 60.0, timeout: float = 5.0) -> "DiskStore":
+    def open(
+        cls,
+        path: Path,
+        *,
+        retry_every: float = 60.0,
+        timeout: float = 5.0,
+        patience: float | None = None,
+    ) -> "DiskStore":
         """Open the store in the directory ``path``. Never raises for a broken disk.
 
         ``retry_every``: seconds between attempts to write to a disk in trouble. ``timeout``:
-        seconds to wait for another process's lock. Returns after at most twice that, or a second;
-        a disk that hangs for longer keeps its callers waiting, and ``trouble`` says so.
+        seconds to wait for another process's lock. Returns after at most ``patience`` seconds
+        (twice that, or one); a disk that hangs for longer keeps its callers waiting, and
+        ``trouble`` says so.
         """
         store = cls(path, retry_every=retry_every, timeout=timeout)
         store._thread.start()
         opened = store._thread.post(store._start)
-        if not opened.wait(max(2 * timeout, 1.0)):
+        if not opened.wait(max(2 * timeout, 1.0) if patience is None else patience):
             log.error("store: the disk does not answer path=%s", path)
         return store
 

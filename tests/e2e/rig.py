@@ -168,7 +168,7 @@ class Rig:
 
     def status(self) -> dict[str, Any]:
         url = f"http://127.0.0.1:{self.web_port}/api/status"
-        with urllib.request.urlopen(url, timeout=5) as answer:
+        with urllib.request.urlopen(url, timeout=20) as answer:  # as long as ``until`` waits
             told: dict[str, Any] = json.load(answer)
             return told
 
