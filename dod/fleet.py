@@ -126,6 +126,11 @@ class Fleet:
 
     # -- what runs
 
+    @property
+    def specs(self) -> tuple[BotSpec, ...]:
+        """Of all bots that are to run, as they were last applied."""
+        return tuple(post.spec for post in self._posts.values())
+
     def check(self) -> None:
         """Start what can be started, also dead bots again, each with its own back-off."""
         self._leaving = [thread for thread in self._leaving if not thread.join(0)]

@@ -117,13 +117,23 @@ class Reloader:
             specs += self._revived(loaded, {spec.dingtalk_app_client_id for spec in specs})
         if self.config is not None and "web" not in loaded.top and _top_is_wrong(loaded):
             config = replace(config, web=self.config.web)  # a mistake must not open the page
-        self.config = config
+        self.config = self._with_kept(config, specs)
         changes = self._fleet.apply(specs, loaded.rejected, remove=remove)
+        self.config = self._with_kept(config, specs)  # now without those that have left
         if "held" in changes.values() and not remove:
             self._watch.await_confirmation()
         else:
             self._last_good.keep(loaded)
         _log_changes(loaded, changes)
+
+    def _with_kept(self, config: Config, specs: list[BotSpec]) -> Config:
+        """Also with the bots that the file gives no valid entry for, and that run all the same.
+
+        What a crash left at their apps is theirs: it is nobody else's (``bridge.orphans``).
+        """
+        names = {spec.name for spec in specs}
+        kept = [spec for spec in self._fleet.specs if spec.name not in names]
+        return replace(config, bots=(*specs, *kept))
 
     def _revived(self, loaded: Loaded, taken: set[str]) -> list[BotSpec]:
         """The last good versions of the bots that the file gives no valid entry for."""

@@ -183,6 +183,7 @@ def test_a_rejected_bot_keeps_running_as_it_is() -> None:
         verdicts = {bot.name: bot.verdict for bot in fleet.snapshots()}
         assert verdicts["b"] == "running_old"
         assert verdicts["new"] == "not_started"
+        assert fleet.specs == SPECS[:2]
         assert not builder.channels["b"][0].left.is_set()
 
 

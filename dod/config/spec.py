@@ -110,7 +110,10 @@ class Web:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """Everything that ``bots.yaml`` says, with only the accepted bots in it."""
+    """Everything that ``bots.yaml`` says, with only the accepted bots in it.
+
+    What runs has, in its own, also the bots that are kept as they were.
+    """
 
     bots: tuple[BotSpec, ...] = ()
     admins: tuple[str, ...] = ()
