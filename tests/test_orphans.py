@@ -171,16 +171,25 @@ def test_a_message_without_a_card_is_said_to_be_lost_and_done() -> None:
     assert state(store) == "done"
 
 
-def test_a_whole_answer_is_sent_whole() -> None:
+@pytest.mark.parametrize("known", [False, True])
+def test_a_whole_answer_is_sent_whole_unless_it_may_be_on_its_card(*, known: bool) -> None:
+    """``known``: the card had refused it. Else a crash hides whether it stands there."""
+
     async def finish(store: MemoryStore) -> None:
         record = await store.get("claim/ding-old/msg-1")
         assert record is not None
         claim = Claim.from_json("ding-old", record, store)
+        claim.refused = known
         await claim.finishing("All of it", "g", failed=False)
 
     store = left()
     asyncio.run(finish(store))
-    assert play(Scene(store=store)).channel.replies == [("msg-1", "All of it")]
+    said = "All of it" if known else say("unconfirmed", "en")
+    assert play(Scene(store=store)).channel.replies == [("msg-1", said)]
+    back = replace(SPEC, dingtalk_app_client_id="ding-old")
+    scene = play(Scene(store=store, spec=back))
+    last = say("answered_below", "en") if known else "All of it"
+    assert (scene.card(1).shown, scene.channel.replies) == (last, [])
 
 
 def test_without_a_living_webhook_the_log_alone_tells(caplog: pytest.LogCaptureFixture) -> None:

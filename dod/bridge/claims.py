@@ -54,6 +54,8 @@ class Claim:
         self.failed = False
         self.replied = False  # the answer went by reply: its card is only to say so
         self.told = False  # and it arrived
+        self.refused = False  # the card did not take its last frame
+        self.interrupted = False  # a crash: nobody knows whether the last frame arrived
         self.taken_at = time.time()
         self._store = store
         self._patience = patience or Patience()
@@ -84,6 +86,7 @@ class Claim:
             "failed": self.failed,
             "replied": self.replied,
             "told": self.told,
+            "refused": self.refused,
             "taken_at": self.taken_at,
             "owner": self.owner,
             "bot": self.bot,
@@ -107,6 +110,9 @@ class Claim:
         claim.failed = value["failed"]
         claim.replied = value.get("replied", False)
         claim.told = value.get("told", False)
+        claim.refused = value.get("refused", False)
+        sending = claim.state == "finishing" and claim.cards > 0
+        claim.interrupted = sending and not claim.replied and not claim.refused
         claim.taken_at = value["taken_at"]
         return claim
 
@@ -167,10 +173,10 @@ class Claim:
         self.text, self.guid, self.failed, self.replied = text, guid, failed, replied
         await self._write("finishing")
 
-    async def moved(self, text: str, guid: str) -> None:
+    async def moved(self, text: str, guid: str, *, failed: bool = False) -> None:
         """The reply with the answer arrived: only the card is left, to end with ``text``."""
         self.told = True
-        await self.finishing(text, guid, failed=False, replied=True)
+        await self.finishing(text, guid, failed=failed, replied=True)
 
     async def replying(self) -> None:
         """A reply is about to be sent; after a crash it is not sent again, but that is said."""

@@ -88,12 +88,16 @@ async def finish(
         claim.cards = 0  # what is there has its end: only the reply is left to do
         await claim.finishing(rest, guid, failed=failed)
         return False
+    if claim.interrupted:
+        await _own_up(claim, serving, tongue)
+        return False
     # The card is there and does not take its end: the answer goes by reply, and from here on the
     # card is to say so. Written before the reply, so that no crash can show both; a crash before
     # the reply arrived must not promise it.
     moved = digest(guid, "moved")
     await claim.finishing(say("unconfirmed", tongue), moved, failed=False, replied=True)
     if await _reply(claim, serving, rest, mention=mention) != "sent":
+        claim.refused = True
         await claim.finishing(text, guid, failed=failed)
         return False
     await claim.moved(say("answered_below", tongue), moved)
@@ -155,6 +159,19 @@ def last_writer(claim: Claim, serving: Serving, tongue: Tongue) -> Typewriter | 
     writer = card_writer(claim, serving, "final", tongue=tongue, retries=())
     writer.resume(claim.cards - 1, claim.ends)
     return writer
+
+
+async def _own_up(claim: Claim, serving: Serving, tongue: Tongue) -> None:
+    """The answer may stand on the card since before a crash: no reply repeats it.
+
+    The card goes on being tried: the same frame twice is the same.
+    """
+    text, guid, failed = claim.text, claim.guid, claim.failed
+    await claim.finishing(text, guid, failed=failed, replied=True)
+    if await _reply(claim, serving, say("unconfirmed", tongue), mention=False) == "sent":
+        await claim.moved(text, guid, failed=failed)
+    else:
+        await claim.finishing(text, guid, failed=failed)
 
 
 async def _reply(claim: Claim, serving: Serving, text: str, *, mention: bool) -> Delivery:

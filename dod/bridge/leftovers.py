@@ -75,7 +75,7 @@ async def _close_quietly(claim: Claim, serving: Serving, tongue: Tongue) -> None
 
 def left_to_say(claim: Claim, tongue: Tongue) -> str:
     """The whole answer if there is one, else what there is of it and a sentence."""
-    if claim.state == "replying":  # nobody knows whether it was sent
+    if claim.state == "replying" or claim.interrupted:  # nobody knows whether it was sent
         return say("unconfirmed", tongue)
     return claim.text if claim.state == "finishing" else _interrupted(claim.text, tongue)
 

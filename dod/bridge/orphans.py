@@ -115,6 +115,7 @@ class Orphans:
         message = claim.message
         language = tongue(self._config().language, message.text)
         text, moved = left_to_say(claim, language), digest(claim.client_id, message.id, "orphan")
+        last = claim.text, claim.guid, claim.failed
         on_card = claim.cards > 0 and claim.state != "replying"
         # As ``endings.finish``: written first, so that no crash can send it twice, nor promise it.
         if on_card:
@@ -125,7 +126,10 @@ class Orphans:
         if delivery != "sent":
             await self._store.put(claim.key, value, expire=OPEN)  # as if nothing had been tried
             return delivery == "never"
-        if on_card:
+        if claim.interrupted:  # should the app come back: the same frame twice is the same
+            answer, guid, failed = last
+            await claim.moved(answer, guid, failed=failed)
+        elif on_card:
             await claim.moved(say("answered_below", language), moved)
         else:
             await claim.done()

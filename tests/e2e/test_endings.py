@@ -435,6 +435,32 @@ def test_a_crash_before_a_reply_arrived_leaves_nobody_without_a_word(
     act(scenario)
 
 
+@TEMPLATES
+def test_a_last_frame_that_may_have_arrived_before_a_crash_is_not_repeated_by_reply(
+    template: str,
+) -> None:
+    """The card has the answer, its ``done`` is not on disk; now the card's calls are refused."""
+
+    async def scenario(office: Office) -> None:
+        await typing(office)
+        await office.until(lambda: office.dify.requests[0].outcome)
+        office.dingtalk.faults.down[last_call(template)] = "lost"
+        card = await office.ended()
+        await office.crash()
+        assert await office.states() == ["finishing"]
+        office.dingtalk.faults.clear()
+        office.dingtalk.faults.address_refused = True
+        await office.start()
+        await office.until(office.replies)
+        office.dingtalk.faults.clear()
+        await office.idle()
+        assert (card.state, card.text) == ("finished", TEXT)
+        assert office.replies() == [say("unconfirmed", "en")]
+        assert await office.states() == ["done"]
+
+    act(scenario, **style(template))
+
+
 def test_an_interrupted_answer_of_a_hanging_dify_is_closed_too() -> None:
     async def scenario(office: Office) -> None:
         office.app.fault = Fault("hang", after=2)
