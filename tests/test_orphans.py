@@ -83,6 +83,22 @@ def test_a_message_without_a_card_is_said_to_be_lost_and_done() -> None:
     assert state(store) == "done"
 
 
+def test_who_is_being_told_at_a_drain_is_told() -> None:
+    async def act() -> Scene:
+        scene = Scene(store=store)
+        running = asyncio.create_task(scene.bot.run())
+        while not scene.bot._promises.connected.is_set():  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        await scene.bot.drain(time.monotonic() + 10)
+        await running
+        await scene.bot.aclose()
+        return scene
+
+    store = left(cards=0, text="")
+    assert asyncio.run(act()).channel.replies == [("msg-1", LOST)]
+    assert state(store) == "done"
+
+
 def test_a_whole_answer_is_sent_whole() -> None:
     async def finish(store: MemoryStore) -> None:
         record = await store.get("claim/ding-old/msg-1")

@@ -62,6 +62,7 @@ class Bot:
             channel=lambda: self._line.channel,
             owner=owner,
             alive=alive,
+            spawn=self._reception.spawn,
         )
         self._over = asyncio.Event()
         self._broken: BaseException | None = None
@@ -123,6 +124,7 @@ class Bot:
         self._change("draining")
         self._drop_next_line()
         self._reception.spawn(self._line.channel.leave(), "leave")
+        self._promises.give_up()
         if not patient:
             self._reception.give_up_waiting()
         await self._reception.until_idle(deadline - CLOSING - loop.time())
@@ -146,7 +148,6 @@ class Bot:
         self._change("stopped")
 
     def _halt_loading(self) -> None:
-        self._promises.halt()
         if self._loading is not None:
             self._loading.cancel()
 

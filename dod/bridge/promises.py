@@ -6,7 +6,8 @@ Thread: the bot's loop.
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 from dod.bridge import orphans
 from dod.bridge.claims import Claim, Claims
@@ -21,7 +22,7 @@ LOADING = 10.0  # seconds to wait for a slow store at start
 
 
 class Promises:
-    """Lifecycle: ``load`` at start; ``read`` → ``resume`` for a new client id; ``halt``.
+    """Lifecycle: ``load`` at start; ``read`` → ``resume`` for a new client id; ``give_up``.
 
     ``connected``: by any line, once. ``owner``, ``alive``: see ``Claims``.
     """
@@ -37,6 +38,7 @@ class Promises:
         channel: Callable[[], Channel],
         owner: str,
         alive: Callable[[str], bool],
+        spawn: Callable[[Coroutine[Any, Any, None], str], asyncio.Task[None]],
     ) -> None:
         self.connected = asyncio.Event()
         self.owner, self.alive = owner, alive
@@ -46,6 +48,7 @@ class Promises:
         self._config = config
         self._bot = bot
         self._channel = channel
+        self._spawn = spawn
         self._claims: dict[str, Claims] = {}
         self._left: dict[str, list[Claim]] = {}  # by client id: what a crash left there
         self._orphans: asyncio.Task[None] | None = None
@@ -65,7 +68,7 @@ class Promises:
     async def load(self, client_id: str) -> None:
         """Go on with what a crash left, once ``connected``; look after what is nobody's."""
         self._resumption.resume(await self.claims(client_id).load(), self.connected)
-        self._orphans = asyncio.create_task(self._settle_orphans(), name="orphans")
+        self._orphans = self._spawn(self._settle_orphans(), "orphans")
 
     async def _settle_orphans(self) -> None:
         await self.connected.wait()  # only then DingTalk's clock is known
@@ -92,6 +95,7 @@ class Promises:
         """Go on with what was ``read``."""
         self._resumption.resume(self._left.pop(client_id, []), connected)
 
-    def halt(self) -> None:
-        if self._orphans is not None:
+    def give_up(self) -> None:
+        """Shutting down: what is under way ends, for it is promised already; nothing begins."""
+        if self._orphans is not None and not self.connected.is_set():
             self._orphans.cancel()
