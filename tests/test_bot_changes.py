@@ -476,7 +476,8 @@ def test_what_a_crash_left_is_not_taken_up_by_another_app() -> None:
         assert office.channels[1].cards == {}
         office.bot.take(SPEC)
         await office.generation(3)
-        await office.until(lambda: office.channels[2].cards["msg-1/0"].ended)
+        cards = office.channels[2].cards
+        await office.until(lambda: "msg-1/0" in cards and cards["msg-1/0"].ended)
 
     office = opened_with(WRONG_SECRET, scenario)
     assert list(office.channels[2].cards) == ["msg-1/0"]

@@ -171,6 +171,23 @@ def test_a_message_without_a_card_is_said_to_be_lost_and_done() -> None:
     assert state(store) == "done"
 
 
+def test_who_is_being_told_at_a_drain_is_told() -> None:
+    async def act() -> Scene:
+        scene = Scene(store=store)
+        running = asyncio.create_task(scene.bot.run())
+        async with asyncio.timeout(10):
+            while (await store.get("claim/ding-old/msg-1") or {}).get("state") != "replying":  # noqa: ASYNC110
+                await asyncio.sleep(0)
+        await scene.bot.drain(time.monotonic() + 10)
+        await running
+        await scene.bot.aclose()
+        return scene
+
+    store = left(cards=0, text="")
+    assert asyncio.run(act()).channel.replies == [("msg-1", LOST)]
+    assert state(store) == "done"
+
+
 @pytest.mark.parametrize("known", [False, True])
 def test_a_whole_answer_is_sent_whole_unless_it_may_be_on_its_card(*, known: bool) -> None:
     """``known``: the card had refused it. Else a crash hides whether it stands there."""

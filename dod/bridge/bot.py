@@ -62,6 +62,7 @@ class Bot:
             serving=lambda: self._servings.newest,
             owner=owner,
             alive=alive,
+            spawn=self._reception.spawn,
         )
         self._over = asyncio.Event()
         self._broken: BaseException | None = None

@@ -7,7 +7,8 @@ card. Should the app come back within a day, its bot ends the card.
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Coroutine
+from typing import Any
 
 from dod.bridge.claims import KEEP, OPEN, Claim
 from dod.bridge.endings import INSIST
@@ -37,6 +38,7 @@ class Orphans:
         *,
         mine: Collection[str],
         alive: Callable[[str], bool],
+        spawn: Callable[[Coroutine[Any, Any, bool], str], asyncio.Task[bool]],
     ) -> None:
         self._name = name
         self._store = store
@@ -44,6 +46,7 @@ class Orphans:
         self._config = config
         self._mine = mine
         self._alive = alive
+        self._spawn = spawn
 
     async def settle(self) -> None:
         """Tell everybody, each beside the others. Once per start, when DingTalk's clock is known.
@@ -108,7 +111,8 @@ class Orphans:
             )
         if not message.webhook or message.webhook_expires_at <= now:
             return True
-        return await self._tell(claim, value)
+        # Who is being told while the bot drains is told.
+        return await asyncio.shield(self._spawn(self._tell(claim, value), f"orphan {message.id}"))
 
     async def _tell(self, claim: Claim, value: Json) -> bool:
         """Once; False if nothing was sent, and waiting can help."""

@@ -6,7 +6,8 @@ Thread: the bot's loop.
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 from dod.bridge.claims import Claim, Claims
 from dod.bridge.orphans import Orphans
@@ -38,6 +39,7 @@ class Promises:
         serving: Callable[[], Serving],
         owner: str,
         alive: Callable[[str], bool],
+        spawn: Callable[[Coroutine[Any, Any, bool], str], asyncio.Task[bool]],
     ) -> None:
         self.connected = asyncio.Event()
         self.owner, self.alive = owner, alive
@@ -47,6 +49,7 @@ class Promises:
         self.config = config
         self._bot = bot
         self._serving = serving
+        self._spawn = spawn
         self._claims: dict[str, Claims] = {}
         self._left: dict[str, list[Claim]] = {}  # by client id: what a crash left there
         self.orphans: asyncio.Task[None] | None = None
@@ -80,6 +83,7 @@ class Promises:
                 self.config,
                 mine=self._claims,
                 alive=self.alive,
+                spawn=self._spawn,
             ).settle()
         except Exception:  # the rim of what is on disk: it must not keep new people from asking
             log.exception("bot=%s what other apps left cannot be settled", self._bot())

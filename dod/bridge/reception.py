@@ -6,7 +6,7 @@ Thread: the bot's loop. The rim of one message is here: whatever goes wrong stay
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, TypeVar
 
 from dod.bridge.attachments import Intake
 from dod.bridge.claims import Claim, Claims
@@ -34,6 +34,8 @@ from dod.texts import say
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 
 class Reception:
     """All messages of one bot. ``serving`` is asked at receipt; a message keeps what it got."""
@@ -47,7 +49,7 @@ class Reception:
     ) -> None:
         self.patience = Patience()
         self.lanes = Lanes(lambda: serving().spec.capacity)
-        self.tasks: set[asyncio.Task[None]] = set()
+        self.tasks: set[asyncio.Task[Any]] = set()
         self.corp_id = ""  # of the last message
         self._tongues = Tongues(config)
         self._admission = Admission(store, config, self.patience)
@@ -249,10 +251,10 @@ class Reception:
         while (tasks := self._busy()) and (left := deadline - loop.time()) > 0:
             await asyncio.wait(tasks, timeout=left)
 
-    def _busy(self) -> tuple[asyncio.Task[None], ...]:
+    def _busy(self) -> tuple[asyncio.Task[Any], ...]:
         return (*self.tasks, *(self.insisting.tasks if self.insisting.hurried else ()))
 
-    def spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+    def spawn(self, work: Coroutine[Any, Any, T], name: str) -> asyncio.Task[T]:
         """Run ``work`` in a task that is kept."""
         task = asyncio.create_task(work, name=name)
         self.tasks.add(task)
