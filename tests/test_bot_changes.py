@@ -495,7 +495,8 @@ def test_what_a_crash_left_at_an_app_that_is_tried_in_vain_is_read_again_later()
             office.bot.take(other)
         office.bot.take(SPEC)
         await office.generation(2)
-        await office.until(lambda: "msg-1/0" in office.channels[-1].cards)
+        cards = office.channels[-1].cards
+        await office.until(lambda: "msg-1/0" in cards and cards["msg-1/0"].ended)
 
     office = opened_with(other, scenario)
     assert office.channels[0].cards == {}

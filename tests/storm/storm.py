@@ -159,7 +159,10 @@ class Storm:
         if settled:
             settled = self.host.until(self._settled, self.weather.settle)
         self.admin.mend()
-        settled = settled and self.host.until(self._settled, self.weather.settle)
+        if settled:
+            settled = self.host.until(self._settled, self.weather.settle)
+        else:  # whatever is open: who is still on the way back to its app is not deaf
+            self.host.until(self.connected, START)
         self.journal.note("settled", settled=bool(settled))
         return time.monotonic() - began if settled else None
 
