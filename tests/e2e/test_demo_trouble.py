@@ -106,7 +106,8 @@ def test_whatever_the_buttons_do_nobody_is_left_without_an_end(tmp_path: Path) -
         number = lab.ask("写一段代码")
         lab.until_typing(number)
         lab.press("offline")
-        demo.wait(lambda: lab.counted()["refused"] > 3, "refusals")
+        # No more of them: each makes the next try wait twice as long, and this test with it.
+        demo.wait(lambda: lab.counted()["refused"] > 1, "refusals")
         lab.press("")
         assert "pathlib.html)。" in lab.ended(number)["text"]
         demo.wait(demo.ready, "both bots again")
