@@ -91,7 +91,7 @@ def test_three_people_at_once_and_the_keyboard(tmp_path: Path) -> None:
         assert await tab.value("world.counts.asked") == 3
         # Three questions of one person: the later ones are told their place, in order.
         await tab.click("[data-scene=queue]")
-        await tab.until("windows[0].log.innerText.includes('您排在第 2 位')")
+        await tab.until("windows[0].log.innerText.includes('您提问时排在第 2 位')")
         await tab.picture("desktop-queue")
         await tab.until("byId('bots').innerText.includes('排队 2')")
 
