@@ -165,18 +165,37 @@ class Claim:
         self.filed = start
         await self._write(self.state)
 
-    async def finishing(self, text: str, guid: str, *, failed: bool, replied: bool = False) -> None:
+    async def finishing(
+        self,
+        text: str,
+        guid: str,
+        *,
+        failed: bool,
+        replied: bool = False,
+        ends: Sequence[int] | None = None,
+    ) -> None:
         """The last frame is about to be sent; a crash repeats it with the same guid.
 
         ``replied``: a reply with the answer is about to be sent, and is not to be sent again.
+        ``ends``: where in ``text`` the cards before end, if that is not known already; ``()`` for a
+        sentence, which the last card is to show as a whole.
         """
         self.text, self.guid, self.failed, self.replied = text, guid, failed, replied
+        if ends is not None:
+            self.ends = list(ends)
         await self._write("finishing")
 
-    async def moved(self, text: str, guid: str, *, failed: bool = False) -> None:
+    async def moved(
+        self,
+        text: str,
+        guid: str,
+        *,
+        failed: bool = False,
+        ends: Sequence[int] | None = None,
+    ) -> None:
         """The reply with the answer arrived: only the card is left, to end with ``text``."""
         self.told = True
-        await self.finishing(text, guid, failed=failed, replied=True)
+        await self.finishing(text, guid, failed=failed, replied=True, ends=ends)
 
     async def replying(self) -> None:
         """A reply is about to be sent; after a crash it is not sent again, but that is said."""
@@ -193,6 +212,11 @@ class Claim:
         self.text = text
         if self._saving is None or self._saving.done():
             self._saving = asyncio.create_task(self._save(), name=f"shown {self.message.id}")
+
+    def withdrawn(self) -> None:
+        """The answer is another one from here on: nothing of the former is said after a crash."""
+        self.ends = [0] * len(self.ends)
+        self.text = ""
 
     async def _save(self) -> None:
         keep = KEEP if self.state == "done" else OPEN

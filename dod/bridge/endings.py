@@ -94,11 +94,11 @@ async def finish(
     # The card is there and does not take its end: the answer goes by reply, and from here on the
     # card is to say so. Written before the reply, so that no crash can show both; a crash before
     # the reply arrived must not promise it.
-    moved = digest(guid, "moved")
-    await claim.finishing(say("unconfirmed", tongue), moved, failed=False, replied=True)
+    moved, ends = digest(guid, "moved"), claim.ends
+    await claim.finishing(say("unconfirmed", tongue), moved, failed=False, replied=True, ends=())
     if await _reply(claim, serving, rest, mention=mention) != "sent":
         claim.refused = True
-        await claim.finishing(text, guid, failed=failed)
+        await claim.finishing(text, guid, failed=failed, ends=ends)
         return False
     await claim.moved(say("answered_below", tongue), moved)
     if await writer.end(claim.text, moved, failed=False) != "open":

@@ -67,7 +67,7 @@ async def _close_quietly(claim: Claim, serving: Serving, tongue: Tongue) -> None
     if claim.cards:
         claim.style = claim.style or serving.spec.card_style
         writer = card_writer(claim, serving, "final", tongue=tongue)
-        writer.resume(claim.cards - 1, claim.ends)
+        writer.resume(claim.cards - 1)
         guid = digest(claim.client_id, claim.message.id, "late")
         await writer.close(_interrupted("", tongue), guid, failed=True)
     await claim.done()

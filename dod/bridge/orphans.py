@@ -119,11 +119,12 @@ class Orphans:
         message = claim.message
         language = tongue(self._config().language, message.text)
         text, moved = left_to_say(claim, language), digest(claim.client_id, message.id, "orphan")
-        last = claim.text, claim.guid, claim.failed
+        last, failed, ends = (claim.text, claim.guid), claim.failed, claim.ends
         on_card = claim.cards > 0 and claim.state != "replying"
         # As ``endings.finish``: written first, so that no crash can send it twice, nor promise it.
         if on_card:
-            await claim.finishing(say("unconfirmed", language), moved, failed=False, replied=True)
+            unsure = say("unconfirmed", language)
+            await claim.finishing(unsure, moved, failed=False, replied=True, ends=())
         else:
             await claim.replying()
         delivery = await reply(self._channel, self._name, message, text, once=True, foreign=True)
@@ -131,8 +132,7 @@ class Orphans:
             await self._store.put(claim.key, value, expire=OPEN)  # as if nothing had been tried
             return delivery == "never"
         if claim.interrupted:  # should the app come back: the same frame twice is the same
-            answer, guid, failed = last
-            await claim.moved(answer, guid, failed=failed)
+            await claim.moved(*last, failed=failed, ends=ends)
         elif on_card:
             await claim.moved(say("answered_below", language), moved)
         else:

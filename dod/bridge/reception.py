@@ -166,7 +166,8 @@ class Reception:
             return
         if claim.state != "finishing":
             guid = digest(claim.client_id, claim.message.id, "internal")
-            await claim.finishing(say("failed", language, reason=sentence), guid, failed=True)
+            failed = say("failed", language, reason=sentence)
+            await claim.finishing(failed, guid, failed=True, ends=())
         self.insisting.add(claim, serving, language)
 
     def _take_in_later(

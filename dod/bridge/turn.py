@@ -229,6 +229,7 @@ class Turn:
     def _show(self, *, withdrawn: bool = False) -> None:
         if self._writer is not None:
             if withdrawn:
+                self.claim.withdrawn()
                 self._writer.replaced(say("withdrawn", self.tongue))
             self._writer.touch()
 

@@ -95,6 +95,34 @@ def test_a_card_that_takes_no_end_is_answered_below_and_ended_when_it_does(
     act(scenario, **style(template))
 
 
+@pytest.mark.parametrize("crash", [False, True])
+def test_a_later_card_that_takes_no_end_says_where_the_rest_is(*, crash: bool) -> None:
+    """A sentence is no continuation of what the cards before it have."""
+    text = "".join(f"Sentence number {n} of a long answer.\n\n" for n in range(60))
+
+    async def scenario(office: Office) -> None:
+        office.app.answer = lambda *_: Answer(text, interval=0.005)
+        await office.say("question, please")
+        await office.until(lambda: len(office.cards()) > 1 and office.cards()[1].text)
+        office.dingtalk.faults.down["streaming"] = "busy"
+        await office.until(office.replies)
+        await office.until(lambda: not office.bot.snapshot().turns.in_flight)
+        cards = office.cards()
+        if crash:
+            await office.crash()
+            await office.start()
+        office.dingtalk.faults.clear()
+        await office.until(lambda: all(card.state == "finished" for card in cards))
+        await office.idle()
+        *full, last = (card.text for card in cards)
+        assert last == BELOW
+        (rest,) = office.replies()
+        assert "".join((*full, rest)).split() == text.split()
+        assert await office.states() == ["done"]
+
+    act(scenario, card_max_bytes=1000)
+
+
 def test_an_outage_of_all_of_dingtalk_costs_no_answer_however_long() -> None:
     """Neither card nor reply: what comes back first takes it, and only that."""
 
