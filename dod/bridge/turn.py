@@ -162,11 +162,11 @@ class Turn:
                 # Once, in words that stay true: to tell each nearer place would cost a call.
                 await self._notice(say("waiting", self.tongue, place=number))
                 await self._first_of(waiting, None)
-            return waiting.done() and not self._given_up.done()
+            return self.place.free and not self._given_up.done()
         finally:
             waiting.cancel()
 
-    async def _first_of(self, task: asyncio.Task[None], seconds: float | None) -> None:
+    async def _first_of(self, task: asyncio.Task[Any], seconds: float | None) -> None:
         """Wait for ``task``, for being given up, or for ``seconds``."""
         waits: set[asyncio.Future[Any]] = {task, self._given_up}
         await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
