@@ -19,10 +19,10 @@ from dod.bridge.extras import Extras
 from dod.bridge.lanes import Place
 from dod.bridge.pacing import Pace
 from dod.bridge.pictures import Pictures
-from dod.bridge.replies import reply
 from dod.bridge.serving import Serving
 from dod.bridge.typewriter import Typewriter
 from dod.bridge.view import Outcome, Reason, View
+from dod.errors import DingTalkError
 from dod.messages import Message, digest
 from dod.texts import Tongue, say
 
@@ -176,7 +176,7 @@ class Turn:
         if self._writer is not None:
             self._writer.notice(sentence)
         else:
-            await self._reply(sentence)
+            await self._say_once(sentence)
 
     async def _opening(self, cards: int, text: str, ends: Sequence[int]) -> None:
         """A card is about to be created: a chat's first ones in the order of its messages."""
@@ -250,8 +250,12 @@ class Turn:
             self.claim, self._writer, self.serving, self.tongue, mention=late
         )
 
-    async def _reply(self, text: str) -> None:
-        await reply(self.serving.channel, self.serving.spec.name, self.message, text)
+    async def _say_once(self, sentence: str) -> None:
+        """Tried once, never owned up to: the answer waits for it, and says more."""
+        try:
+            await self.serving.channel.reply(self.message, sentence)
+        except DingTalkError as error:
+            log.info("bot=%s notice not delivered: %s", self.serving.spec.name, error)
 
     def _log(self, outcome: Outcome, started: float) -> None:
         """The canonical line of a turn: no text, no names."""
