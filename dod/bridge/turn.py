@@ -230,6 +230,7 @@ class Turn:
         if self._writer is not None:
             if withdrawn:
                 self._writer.replaced(say("withdrawn", self.tongue))
+                self.claim.replaced()
             self._writer.touch()
 
     # -- the end
