@@ -69,6 +69,7 @@ class Turn:
                 serving,
                 pace,
                 source=lambda: self._view.text(complete=False),
+                settled=lambda: not self._pictures.under_way,
                 tongue=tongue,
                 on_opening=self._opening,
             )
