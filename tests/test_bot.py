@@ -409,6 +409,24 @@ def test_a_reply_interrupted_by_a_crash_is_not_repeated_but_that_is_said() -> No
     assert asyncio.run(scene.state(1)) == "done"
 
 
+@pytest.mark.usefixtures("short_waits")
+def test_an_outage_at_the_start_is_no_silence_about_a_reply_of_before() -> None:
+    """What may have been sent before the crash is owned up to, however long that takes."""
+    busy = DingTalkBusy()
+    busy.not_done = True
+    scene = Scene(store=leftover("replying", text="The answer"), spec=MARKDOWN)
+    for nth in range(1, 4):
+        scene.channel.faults.on("reply", nth, busy)
+
+    async def run() -> None:
+        async with scene.running():
+            await scene.until(lambda: bool(scene.channel.replies))
+
+    asyncio.run(run())
+    assert scene.channel.replies == [("msg-1", say("unconfirmed", "en"))]
+    assert asyncio.run(scene.state(1)) == "done"
+
+
 @pytest.mark.parametrize("gone", [False, True])
 def test_a_crash_before_a_reply_arrived_does_not_leave_a_card_that_promises_it(
     *, gone: bool

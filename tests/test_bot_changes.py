@@ -13,7 +13,7 @@ from dod.bridge.bot import Bot
 from dod.bridge.claims import Claim, Claims
 from dod.config.spec import BotSpec, Config
 from dod.messages import Finished, Message, Press, PressReply, Started, TextDelta
-from dod.ports import StateChange
+from dod.ports import Json, StateChange
 from dod.texts import say
 from tests.fakes import FakeChannel, MemoryStore, ScriptedApp, Step
 from tests.scene import NOW, SPEC, FakeMeter, message
@@ -502,6 +502,33 @@ def test_what_a_crash_left_at_an_app_that_is_tried_in_vain_is_read_again_later()
     assert office.channels[0].cards == {}
     (card,) = office.channels[-1].cards.values()
     assert card.shown == say("answered_below", "en")
+
+
+def test_what_a_crash_left_is_taken_up_though_its_app_was_dropped_while_it_was_read() -> None:
+    """Saved to and fro while the disk is slow: the first reading is the only one."""
+    other = replace(SPEC, dingtalk_app_client_id="ding-other")
+    gate = asyncio.Event()
+
+    async def scenario(office: Office) -> None:
+        await office.until(lambda: len(office.channels[0].replies) == 2)  # see ``orphans``
+        store = office.bot._promises.store
+        items = store.items
+
+        async def slow(prefix: str) -> list[tuple[str, Json]]:
+            await gate.wait()
+            return await items(prefix)
+
+        store.items = slow  # type: ignore[method-assign]
+        office.bot.take(SPEC)
+        await asyncio.sleep(0)
+        office.bot.take(other)
+        office.bot.take(SPEC)
+        await office.generation(2)
+        gate.set()
+        cards = office.channels[-1].cards
+        await office.until(lambda: "msg-1/0" in cards and cards["msg-1/0"].ended)
+
+    opened_with(other, scenario)
 
 
 class FlightyChannel(FakeChannel):

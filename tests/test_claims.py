@@ -141,3 +141,51 @@ def test_a_disk_that_hangs_is_waited_for_once_and_not_at_every_write(
     asyncio.run(scenario())
     told = [record.message for record in caplog.records if record.levelname == "WARNING"]
     assert told == ["store is slow: going on without it", "store answers again"]
+
+
+def test_a_redelivery_before_a_slow_store_is_read_loses_no_message() -> None:
+    """It was taken by the process before: who delivers it again must not hide it."""
+
+    async def scenario() -> None:
+        store = SlowItems()
+        assert await Claims("ding", store).take(message(1))
+        claims = Claims("ding", store)
+        loading = asyncio.create_task(claims.load())
+        await store.asked.wait()
+        again = await claims.take(message(1))
+        store.gate.set()
+        (left,) = await loading
+        assert left.message == message(1)
+        assert again is None or not await again.fresh()
+
+    asyncio.run(scenario())
+
+
+def test_a_message_taken_while_a_slow_store_is_read_is_no_leftover() -> None:
+    async def scenario() -> None:
+        store = SlowItems()
+        claims = Claims("ding", store)
+        loading = asyncio.create_task(claims.load())
+        await store.asked.wait()
+        claim = await claims.take(message(1))
+        store.gate.set()
+        assert claim is not None
+        assert await claim.fresh()
+        assert await loading == []
+
+    asyncio.run(scenario())
+
+
+class SlowItems(MemoryStore):
+    """Reading all of it waits for ``gate``."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = asyncio.Event()
+        self.gate = asyncio.Event()
+
+    async def items(self, prefix: str) -> list[tuple[str, Json]]:
+        if prefix == "claim/ding/":
+            self.asked.set()
+            await self.gate.wait()
+        return await super().items(prefix)

@@ -13,7 +13,7 @@ from dod.errors import DingTalkBusy
 from dod.messages import Message
 from dod.store.disk import DiskStore
 from dod.texts import say
-from tests.fakes import MemoryStore
+from tests.fakes import FakeChannel, MemoryStore
 from tests.scene import NOW, SPEC, Scene, message, play
 
 HR = replace(SPEC, name="hr", dingtalk_app_client_id="ding-hr")
@@ -294,3 +294,45 @@ def test_a_clock_set_right_by_a_year_forgets_no_open_card(
         assert asyncio.run(found(store)) == 1
     finally:
         store.close()
+
+
+def test_it_is_told_by_the_channel_that_serves_at_that_moment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Within the hour the bot may get other credentials, and its first channel be closed."""
+    monkeypatch.setattr("dod.bridge.orphans.INSIST", (0.01,) * 500)
+    scene = Scene(store=left())
+    first, second = ClosingChannel(now=NOW), FakeChannel(now=NOW)
+    first.faults.on("reply", 0, BUSY)
+    scene.bot._line.channel = scene.bot._servings.newest.channel = first
+
+    async def act() -> None:
+        running = asyncio.create_task(scene.bot.run())
+        await scene.until(lambda: first.faults.counts.get("reply", 0) >= 1)
+        scene.bot._make_channel = lambda _: second
+        scene.bot.take(replace(SPEC, dingtalk_app_client_secret="new"))
+        await scene.until(lambda: first.closed)
+        orphans = scene.bot._promises.orphans
+        assert orphans is not None
+        await asyncio.wait({orphans}, timeout=10)
+        await scene.bot.drain(time.monotonic() + 1.0)
+        await running
+        await scene.bot.aclose()
+
+    asyncio.run(act())
+    assert second.replies == [("msg-1", "Half\n\n" + CUT)]
+    assert first.late == 0
+
+
+class ClosingChannel(FakeChannel):
+    """Closed, it sends nothing any more, as the real one's client."""
+
+    late = 0
+
+    async def reply(
+        self, message: Message, text: str, *, mention: bool = False, foreign: bool = False
+    ) -> None:
+        if self.closed:
+            self.late += 1
+            raise RuntimeError("Cannot send a request, as the client has been closed.")
+        await super().reply(message, text, mention=mention, foreign=foreign)

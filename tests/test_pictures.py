@@ -207,3 +207,26 @@ def test_no_text_is_slow(evil: str) -> None:
     for found in links.links(evil):
         assert found
     assert links.unfinished(evil) <= len(evil)
+
+
+def test_a_full_card_waits_for_its_pictures() -> None:
+    """What comes into a text after its card has ended shifts what stands on the next one."""
+    words = "\n\n".join(f"P{n}: " + " ".join(f"w{n}.{k}" for k in range(20)) for n in range(20))
+    gate = asyncio.Event()
+
+    async def act() -> Scene:
+        it = scene(TextDelta(f"![x](/files/tools/a.png?sign=1)\n\n{words}"), gate)
+        it.bot._servings.newest.room.max_bytes = 1500
+        it.app.fetch_gate = asyncio.Event()
+        async with it.running():
+            await it.say(message(1))
+            await it.until(lambda: "w9.19" in it.card(1).shown)
+            it.app.fetch_gate.set()
+            await it.until(lambda: "w15.1" in it.card(1, 1).shown)
+            gate.set()
+        return it
+
+    it = asyncio.run(act())
+    first, second = it.card(1).shown, it.card(1, 1).shown
+    assert first.startswith("![x](@0)\n\nP0:")
+    assert (first + second).split() == f"![x](@0) {words}".split()

@@ -6,9 +6,10 @@ from dataclasses import replace
 import pytest
 
 from dod.bridge import turn as turn_module
-from dod.messages import Finished, Started, TextDelta
+from dod.errors import DingTalkBusy
+from dod.messages import Finished, Started, TextDelta, Waiting
 from dod.texts import say
-from tests.scene import SPEC, Scene, message
+from tests.scene import HELLO, SPEC, Scene, message, play
 
 
 def test_the_place_is_that_of_the_moment_of_asking(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -38,3 +39,10 @@ def test_the_place_is_that_of_the_moment_of_asking(monkeypatch: pytest.MonkeyPat
 def test_the_sentence_tells_of_then_not_of_now(tongue: str) -> None:
     said = say("waiting", tongue, place=2)  # type: ignore[arg-type]
     assert {"zh": "提问时", "en": "when you asked"}[tongue] in said
+
+
+def test_a_notice_of_which_nobody_knows_whether_it_arrived_delays_no_answer() -> None:
+    """It is no answer: to say that it may be missing would only make one doubt the answer."""
+    scene = Scene((Waiting(2.0), *HELLO), spec=replace(SPEC, handler="DifyMarkdownBotHandler"))
+    scene.channel.faults.on("reply", 1, DingTalkBusy("no answer in time"))
+    assert play(scene, message(1)).channel.replies == [("msg-1", "Hello")]

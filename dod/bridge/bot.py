@@ -141,9 +141,9 @@ class Bot:
 
     async def aclose(self) -> None:
         """End everything at once, close everything. Idempotent."""
+        self._halt_loading()  # first: it makes tasks of the reception's
         await self._reception.halt()
         self._servings.halt()
-        self._halt_loading()
         for line in (self._line, self._next_line):
             if line is not None:
                 await self._close_line(line)
@@ -189,6 +189,7 @@ class Bot:
             self._open(line)
         elif line is not self._line:
             self._leave_behind(line)
+            self._take_up_left()  # the same app, given up and wanted again while it was read
 
     def _take_up_left(self) -> None:
         if self._line.connected.is_set() and self._state != "draining":

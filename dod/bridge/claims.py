@@ -60,6 +60,7 @@ class Claim:
         self._store = store
         self._patience = patience or Patience()
         self._adding: asyncio.Task[bool] | None = None
+        self._fresh: bool | None = None  # not known yet
         self._saving: asyncio.Task[None] | None = None
 
     @property
@@ -129,11 +130,15 @@ class Claim:
         return self._adding.result()
 
     async def fresh(self) -> bool:
-        """The outcome of a slow ``add``; True if the store does not say within STORE_WAIT."""
-        if self._adding is None:
-            return True
-        done = await self._patience.wait(self._adding, STORE_WAIT)
-        return self._adding.result() if done else True
+        """The outcome of a slow ``add``; True if the store does not say within STORE_WAIT.
+
+        Whoever asks again is told the same.
+        """
+        if self._fresh is None and self._adding is not None:
+            done = await self._patience.wait(self._adding, STORE_WAIT)
+            if self._fresh is None:
+                self._fresh = self._adding.result() if done else True
+        return self._fresh is not False
 
     async def rewritten(self, message: Message) -> None:
         """The question has taken along what was sent before it."""
@@ -159,6 +164,10 @@ class Claim:
             if self.state != "finishing":  # then the whole text is already there
                 self.text = text
             await self._write(self.state)
+
+    def replaced(self) -> None:
+        """The text is another one now: none of it stands on the cards before the last."""
+        self.ends = [0] * len(self.ends)
 
     async def filing(self, start: int) -> None:
         """What comes behind ``start`` is about to be sent as a file; 0: it was not."""
@@ -258,24 +267,29 @@ class Claims:
         self._bot = bot
         self._patience = patience or Patience()
         self._seen: dict[str, float] = {}
+        self._early: dict[str, Claim] | None = {}  # taken before ``load`` knew what is there
 
     async def load(self) -> list[Claim]:
         """Remember what was answered before, and return what a crash left unfinished."""
         leftovers = []
         prefix = f"claim/{self._client_id}/"
-        for key, value in await self._store.items(prefix):
-            message_id = key.removeprefix(prefix)
-            if message_id in self._seen:
-                continue  # taken by this process while the store was slow
-            self._see(message_id)
-            if value.get("state") == "done" or self._alive(str(value.get("owner", ""))):
-                continue
-            try:
-                claim = Claim.from_json(self._client_id, value, self._store, self._patience)
-                claim.owner = self._owner
-                leftovers.append(claim)
-            except (KeyError, TypeError):
-                log.warning("msg=%s was left in a form that cannot be read", message_id)
+        try:
+            for key, value in await self._store.items(prefix):
+                message_id = key.removeprefix(prefix)
+                early = self._early.get(message_id) if self._early else None
+                if early is not None and await early.fresh():
+                    continue  # taken by this process while the store was slow
+                self._see(message_id)
+                if value.get("state") == "done" or self._alive(str(value.get("owner", ""))):
+                    continue
+                try:
+                    claim = Claim.from_json(self._client_id, value, self._store, self._patience)
+                    claim.owner = self._owner
+                    leftovers.append(claim)
+                except (KeyError, TypeError):
+                    log.warning("msg=%s was left in a form that cannot be read", message_id)
+        finally:
+            self._early = None
         leftovers.sort(key=lambda claim: claim.taken_at)
         return leftovers
 
@@ -293,6 +307,8 @@ class Claims:
             bot=self._bot(),
             patience=self._patience,
         )
+        if self._early is not None:
+            self._early[message.id] = claim
         return claim if await claim.add() else None
 
     def _see(self, message_id: str) -> None:
@@ -301,3 +317,5 @@ class Claims:
         for old in list(self._seen)[:2]:  # oldest first: insertion order
             if now - self._seen[old] > SEEN:
                 del self._seen[old]
+                if self._early is not None:
+                    self._early.pop(old, None)

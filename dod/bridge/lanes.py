@@ -25,21 +25,24 @@ class Place:
         self.light = light  # waits for its conversation, but takes no room
         self.before: Place | None = None  # the message that this chat heard before
         self._lanes = lanes
-        self._free = asyncio.Event()
+        self._free = False
+        self._decided = asyncio.Event()
         self._opened = asyncio.Event()
 
     @property
     def free(self) -> bool:
         """The turn may run now."""
-        return self._free.is_set()
+        return self._free
 
     @property
     def number(self) -> int:
         """1 for the next in the queue; 0 when free."""
         return 0 if self.free else self._lanes.waiting.index(self) + 1
 
-    async def wait(self) -> None:
-        await self._free.wait()
+    async def wait(self) -> bool:
+        """True when it is free; False if it will never be, for the bot is draining."""
+        await self._decided.wait()
+        return self._free
 
     async def in_order(self) -> None:
         """Wait until the card of the message before is on its way, or will not come."""
@@ -59,7 +62,12 @@ class Place:
         self.opened()
 
     def admit(self) -> None:
-        self._free.set()
+        self._free = True
+        self._decided.set()
+
+    def leave_out(self) -> None:
+        """It will not become free."""
+        self._decided.set()
 
 
 class Lanes:
@@ -87,6 +95,8 @@ class Lanes:
             place.before = self._last.get(key.chat_id)
             self._last[key.chat_id] = place
         self.waiting.append(place)
+        if self._closed:
+            place.leave_out()
         self.admit()
         return place
 
@@ -102,6 +112,8 @@ class Lanes:
     def close(self) -> None:
         """No waiting place becomes free any more: the bot is draining."""
         self._closed = True
+        for place in self.waiting:
+            place.leave_out()
 
     def admit(self) -> None:
         """Free the places whose turn it is: oldest first, one per conversation."""

@@ -6,7 +6,6 @@ import time
 from dod.bridge.claims import KEEP, Claim
 from dod.bridge.endings import card_writer, finish
 from dod.bridge.markdown import joined
-from dod.bridge.replies import reply
 from dod.bridge.serving import Serving
 from dod.messages import digest
 from dod.texts import Tongue, say
@@ -31,7 +30,7 @@ def young(claim: Claim, now: float) -> bool:
 async def close(claim: Claim, serving: Serving, tongue: Tongue) -> bool:
     """End a claim whose answer was interrupted; never asks Dify again (design §5.2).
 
-    False if its card still has to be ended.
+    False if its card still has to be ended, or the person to be told.
     """
     if age(claim, serving.channel.now()) > KEEP:
         await _close_quietly(claim, serving, tongue)
@@ -44,10 +43,8 @@ async def close(claim: Claim, serving: Serving, tongue: Tongue) -> bool:
         claim.cards,
     )
     if claim.state == "replying":  # nobody knows whether it was sent
-        sentence = say("unconfirmed", tongue)
-        await reply(serving.channel, serving.spec.name, claim.message, sentence)
-        await claim.done()
-        return True
+        claim.text, claim.cards = say("unconfirmed", tongue), 0
+        return await finish(claim, None, serving, tongue)
     if claim.state != "finishing":
         guid = digest(claim.client_id, claim.message.id, "interrupted")
         # Without a record of where the cards before end, the last one gets the sentence alone.

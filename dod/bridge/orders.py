@@ -33,10 +33,14 @@ class Orders:
         place: Place | None,
         serving: Serving,
         tongue: Tongue,
-    ) -> str:
-        """The answer; "" where a card says it. ``place``: behind what was asked before."""
+    ) -> str | None:
+        """The answer; "" where a card says it; None if it is left for the next start.
+
+        ``place``: behind what was asked before.
+        """
         if place is not None and command not in AT_ONCE:
-            await place.wait()
+            if not await place.wait():
+                return None
             if command == "new":
                 await self._conversations.forget(place.key)
                 await self._suggestions.offer(place.key, ())

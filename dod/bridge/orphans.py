@@ -14,6 +14,7 @@ from dod.bridge.claims import KEEP, OPEN, Claim
 from dod.bridge.endings import INSIST
 from dod.bridge.leftovers import age, left_to_say
 from dod.bridge.replies import reply
+from dod.bridge.serving import Serving
 from dod.config.spec import Config
 from dod.messages import digest
 from dod.ports import Channel, Json, Store
@@ -25,7 +26,8 @@ log = logging.getLogger(__name__)
 class Orphans:
     """Bot ``name`` looks after what is its own of old, the first bot after what is nobody's.
 
-    ``mine``: the client ids that it has at the moment; so is ``config`` asked each time.
+    ``mine``: the client ids that it has at the moment; so are ``serving`` and ``config`` asked each
+    time, for what serves now may be closed within the hour.
     Thread: the bot's loop.
     """
 
@@ -33,7 +35,7 @@ class Orphans:
         self,
         name: str,
         store: Store,
-        channel: Channel,
+        serving: Callable[[], Serving],
         config: Callable[[], Config],
         *,
         mine: Collection[str],
@@ -42,7 +44,7 @@ class Orphans:
     ) -> None:
         self._name = name
         self._store = store
-        self._channel = channel
+        self._serving = serving
         self._config = config
         self._mine = mine
         self._alive = alive
@@ -93,7 +95,7 @@ class Orphans:
             log.warning("bot=%s key=%s was left in a form that cannot be read", name, key)
             await self._store.delete(key)
             return True
-        message, now = claim.message, self._channel.now()
+        message, now = claim.message, self._serving().channel.now()
         if age(claim, now) > KEEP:
             log.warning("bot=%s msg=%s of client id %s dropped", self._name, message.id, client_id)
             await claim.done()
@@ -116,6 +118,13 @@ class Orphans:
 
     async def _tell(self, claim: Claim, value: Json) -> bool:
         """Once; False if nothing was sent, and waiting can help."""
+        serving = self._serving().hold()
+        try:
+            return await self._say(claim, value, serving.channel)
+        finally:
+            serving.release()
+
+    async def _say(self, claim: Claim, value: Json, channel: Channel) -> bool:
         message = claim.message
         language = tongue(self._config().language, message.text)
         text, moved = left_to_say(claim, language), digest(claim.client_id, message.id, "orphan")
@@ -127,7 +136,7 @@ class Orphans:
             await claim.finishing(unsure, moved, failed=False, replied=True, ends=())
         else:
             await claim.replying()
-        delivery = await reply(self._channel, self._name, message, text, once=True, foreign=True)
+        delivery = await reply(channel, self._name, message, text, once=True, foreign=True)
         if delivery != "sent":
             await self._store.put(claim.key, value, expire=OPEN)  # as if nothing had been tried
             return delivery == "never"

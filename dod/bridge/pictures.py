@@ -146,6 +146,11 @@ class Pictures:
         return f"![{alt or one.name}]({one.media})"
 
     @property
+    def under_way(self) -> bool:
+        """Something may still get its place in the text."""
+        return any(one.task and not (one.media or one.why) for one in self._known.values())
+
+    @property
     def some(self) -> bool:
         """There is something beside the text."""
         return bool(self._attached)

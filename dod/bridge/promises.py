@@ -79,7 +79,7 @@ class Promises:
             await Orphans(
                 self._bot(),
                 self.store,
-                self._serving().channel,
+                self._serving,
                 self.config,
                 mine=self._claims,
                 alive=self.alive,

@@ -227,6 +227,8 @@ class Reception:
         """Commands may be obeyed twice but not lost, so they are done when they are done."""
         message, tongue = claim.message, self._tongues.of(claim.message)
         sentence = await self._orders.obey(command, message, place, serving, tongue)
+        if sentence is None:
+            return
         await claim.done()
         if sentence:
             await self._say(serving, message, sentence)

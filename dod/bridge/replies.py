@@ -41,7 +41,7 @@ async def reply(
     once: bool = False,
     foreign: bool = False,
 ) -> Delivery:
-    """Send ``text`` as Markdown messages; what is not delivered is logged.
+    """Send ``text`` as Markdown messages; what is not delivered is logged, and a missing rest said.
 
     ``mention``: the last of them calls the asker, where DingTalk can do that. ``once``: nothing is
     tried again, until the first of them has arrived. ``foreign``: see ``Channel.reply``.
@@ -57,11 +57,15 @@ async def reply(
         except ContentTooLong as error:
             if room <= SHORTEST:
                 log.error("bot=%s reply not delivered: %s", bot, error)  # noqa: TRY400  # DingTalk's answer says it
-                return "sent" if sent else "never"
-            room = room * 2 // 3
-            continue
+                delivery = "never"
+            else:
+                room = room * 2 // 3
+                continue
+        if delivery != "sent" and sent:  # the rest is missing: nobody shall take it for the whole
+            await _own_up(channel, bot, message, made.text, foreign=foreign)
+            return "sent"
         if delivery != "sent":
-            return "sent" if sent else delivery
+            return delivery
         sent, retries = True, RETRIES
         if not made.full:
             return "sent"
@@ -98,7 +102,7 @@ async def _send(
 async def _own_up(
     channel: Channel, bot: str, message: Message, part: str, *, foreign: bool
 ) -> None:
-    """DingTalk did not say whether ``part`` arrived: it is never sent twice, but that is said.
+    """``part`` is missing, or may be: it is never sent twice, but that is said.
 
     The sentence may come twice: that is better than silence.
     """

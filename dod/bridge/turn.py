@@ -19,10 +19,10 @@ from dod.bridge.extras import Extras
 from dod.bridge.lanes import Place
 from dod.bridge.pacing import Pace
 from dod.bridge.pictures import Pictures
-from dod.bridge.replies import reply
 from dod.bridge.serving import Serving
 from dod.bridge.typewriter import Typewriter
 from dod.bridge.view import Outcome, Reason, View
+from dod.errors import DingTalkError
 from dod.messages import Message, digest
 from dod.texts import Tongue, say
 
@@ -69,6 +69,7 @@ class Turn:
                 serving,
                 pace,
                 source=lambda: self._view.text(complete=False),
+                settled=lambda: not self._pictures.under_way,
                 tongue=tongue,
                 on_opening=self._opening,
             )
@@ -162,11 +163,11 @@ class Turn:
                 # Once, in words that stay true: to tell each nearer place would cost a call.
                 await self._notice(say("waiting", self.tongue, place=number))
                 await self._first_of(waiting, None)
-            return waiting.done() and not self._given_up.done()
+            return self.place.free and not self._given_up.done()
         finally:
             waiting.cancel()
 
-    async def _first_of(self, task: asyncio.Task[None], seconds: float | None) -> None:
+    async def _first_of(self, task: asyncio.Task[Any], seconds: float | None) -> None:
         """Wait for ``task``, for being given up, or for ``seconds``."""
         waits: set[asyncio.Future[Any]] = {task, self._given_up}
         await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
@@ -176,7 +177,7 @@ class Turn:
         if self._writer is not None:
             self._writer.notice(sentence)
         else:
-            await self._reply(sentence)
+            await self._say_once(sentence)
 
     async def _opening(self, cards: int, text: str, ends: Sequence[int]) -> None:
         """A card is about to be created: a chat's first ones in the order of its messages."""
@@ -231,6 +232,7 @@ class Turn:
             if withdrawn:
                 self.claim.withdrawn()
                 self._writer.replaced(say("withdrawn", self.tongue))
+                self.claim.replaced()
             self._writer.touch()
 
     # -- the end
@@ -251,8 +253,12 @@ class Turn:
             self.claim, self._writer, self.serving, self.tongue, mention=late
         )
 
-    async def _reply(self, text: str) -> None:
-        await reply(self.serving.channel, self.serving.spec.name, self.message, text)
+    async def _say_once(self, sentence: str) -> None:
+        """Tried once, never owned up to: the answer waits for it, and says more."""
+        try:
+            await self.serving.channel.reply(self.message, sentence)
+        except DingTalkError as error:
+            log.info("bot=%s notice not delivered: %s", self.serving.spec.name, error)
 
     def _log(self, outcome: Outcome, started: float) -> None:
         """The canonical line of a turn: no text, no names."""

@@ -37,7 +37,8 @@ class Typewriter:
     """Types one answer. Lifecycle: ``begin`` → ``touch*`` → ``close``. Thread: the bot's loop.
 
     ``make_card(n)`` gives the n-th card; ``source()`` the whole text to show now, asked only when
-    an update goes out; ``existing``: cards that an earlier process may have opened;
+    an update goes out; ``settled()``: nothing will be put into that text, only behind it, so that a
+    full card may end in it; ``existing``: cards that an earlier process may have opened;
     ``on_opening(count, text, ends)`` is awaited before a card is created, with what has been shown
     by then, and where in it each full card ends; ``on_shown(text)`` is told what people see.
     ``hand_over(text, end)`` sends what comes behind ``end`` as a file, and gives the sentence that
@@ -50,6 +51,7 @@ class Typewriter:
         pace: Pace,
         *,
         source: Callable[[], str] = str,
+        settled: Callable[[], bool] = lambda: True,
         existing: int = 0,
         on_opening: Callable[[int, str, Sequence[int]], Awaitable[None]],
         on_shown: Callable[[str], None],
@@ -69,6 +71,7 @@ class Typewriter:
         self._stack = self._carriage.stack
         self._gaps = gaps(pace)
         self._source = source
+        self._settled = settled
         self._on_shown = on_shown
         self._narrates = pace in {"smooth", "balanced"}
         self._progress = ""
@@ -207,7 +210,7 @@ class Typewriter:
         first = bool(text.strip()) and self.first_shown is None
         try:
             await self._carriage.withdraw()
-            while (made := self._stack.page(text, complete=False)).full and not self._stack.last:
+            while (made := self._stack.page(text, complete=False)).full and self._may_turn():
                 await self._carriage.turn_over(made, text, digest(self._stack.card.id, "full"))
                 text = self._source()
             if self.updates and self._view(text) == self._carriage.written:
@@ -231,6 +234,9 @@ class Typewriter:
             self.first_shown = asyncio.get_running_loop().time()
         self._on_shown(self._sent)
         return True
+
+    def _may_turn(self) -> bool:
+        return not self._stack.last and self._settled()
 
     def _latest(self) -> str:
         """What this card is to show, asked when the update goes out."""

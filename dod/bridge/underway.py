@@ -73,9 +73,13 @@ class Underway:
         self._spawn = spawn
         self._stopped: dict[ConversationKey, int] = {}  # what was said before is to be stopped
         self._answered = 0
+        self._leaving = False  # who has no place yet gets none
+        self._over = False
 
     async def take(self, claim: Claim, place: Place, serving: Serving) -> None:
-        """Answer ``claim``, in its ``place``."""
+        """Answer ``claim``, in its ``place``; left for the next start where it is too late."""
+        if self._over or (self._leaving and not place.free):
+            return
         turn = Turn(
             claim,
             place,
@@ -117,11 +121,13 @@ class Underway:
         return self._lanes.busy(key)
 
     def give_up_waiting(self) -> None:
-        """Shutting down: who waits for a place is left for the next start."""
+        """Shutting down: who waits for a place, now or later, is left for the next start."""
+        self._leaving = True
         _give_up([turn for turn in self.turns if not turn.place.free], "shutting_down")
 
     def give_up(self) -> None:
-        """Shutting down: end every turn with what it has and a sentence."""
+        """Shutting down: end every turn with what it has and a sentence; no other one begins."""
+        self._over = True
         _give_up(self.turns, "shutting_down")
 
     @property

@@ -5,13 +5,16 @@ sentence, nobody's conversation is lost, nothing spins. The whole list of points
 random moments take minutes: DOD_TEST_KILLS=all; else every point's representative and ten moments.
 """
 
+import json
 import os
 import random
 import signal
+import sqlite3
 import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Self
 
@@ -60,6 +63,10 @@ API = [
 STREAM = [("own", "push"), ("own", "ack"), ("own", "dify asked"), ("plain", "dify asked")]
 POINTS = STORE + API + STREAM
 SHORT = 12
+
+UNCONFIRMED = say("unconfirmed", "en")
+# Killed here, a process leaves nothing that tells whether its reply arrived: the next one says so.
+DOUBTFUL = ("claim:done:before", "webhook:1:before", "webhook:1:after")
 
 
 def answer_to(text: str) -> str:
@@ -174,15 +181,28 @@ class Ward:
     # -- judging
 
     def settled(self, seconds: float = 30) -> None:
-        """Every message was acknowledged, and has an end."""
+        """Every message was acknowledged, and has an end; dod knows it, too.
+
+        Killed between what a person sees and what its disk says, it would have to own up to it.
+        """
         deadline = time.monotonic() + seconds
-        while late := [
-            (message.text, len(message.acks), self.cards(message))
-            for _, _, message in self.said
-            if not (message.acks and self.ends(message))
-        ]:
+        while (
+            late := [
+                (message.text, len(message.acks), self.cards(message))
+                for _, _, message in self.said
+                if not (message.acks and self.ends(message))
+            ]
+            or self.promised()
+        ):
             assert time.monotonic() < deadline, f"no end of {late}\n{self.rig.printed()}"
             time.sleep(0.02)
+
+    def promised(self) -> list[str]:
+        """The claims on disk that are not done."""
+        file = self.rig.folder / "data" / "store" / "cache.db"
+        with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as store:
+            rows = store.execute("SELECT key, value FROM Cache WHERE key LIKE 'claim/%'").fetchall()
+        return [str(key) for key, value in rows if json.loads(value)["state"] != "done"]
 
     def cards(self, message: SimMessage) -> list[SimCard]:
         ids = [digest(message.app.client_id, message.id, str(n)) for n in range(3)]
@@ -202,12 +222,16 @@ class Ward:
         cards = self.cards(message)
         if any(card.state not in {"finished", "failed"} for card in cards):
             return False
-        return bool(cards) or bool(self.replies(message)) or self._silent(message)
+        return bool(cards) or bool(self.replies(message))
 
-    def _silent(self, message: SimMessage) -> bool:
-        """A reply is promised at most once: killed between promise and sending, nothing comes."""
-        words = ("claim:done:after", "webhook:1:before")
-        return message.app.client_id == "ding-plain" and message.text.endswith(words)
+    def owned_up(self, message: SimMessage) -> bool:
+        """It is said that nobody knows whether the reply arrived; only where that is so."""
+        doubtful = message.app.client_id == "ding-plain" and message.text.endswith(DOUBTFUL)
+        texts = [reply.text for reply in self.rig.replies(message.chat)]
+        assert texts.count(UNCONFIRMED) == doubtful or not message.text.startswith("question"), (
+            texts
+        )
+        return doubtful
 
     def check(self) -> Counter[str]:
         """No message lost, doubled or cut without saying so; no conversation lost."""
@@ -222,16 +246,18 @@ class Ward:
             text = cards[0].text if cards else "".join(replies)
             whole = text == answer_to(message.text)
             honest = say("restarted", "en") in text
-            assert whole or honest or self._silent(message), told
+            owned_up = self.owned_up(message)
+            assert whole or honest or owned_up, told
             if cards and name == "own":  # the public template has no state for a failure
                 assert cards[0].state == ("finished" if whole else "failed"), told
             said = [one for _, _, one in self.said if one.chat is chat]
             without = [one for one in said if not self.cards(one)]
-            assert len(self.rig.replies(chat)) <= len(without), told
+            shown = [reply.text for reply in self.rig.replies(chat) if reply.text != UNCONFIRMED]
+            assert len(shown) <= len(without), told
             if honest:
                 kept = text.split("\n\n", 1)[0]
                 assert answer_to(message.text).startswith(kept) or kept.startswith("⚠"), told
-            outcomes["whole" if whole else "honest" if honest else "silent"] += 1
+            outcomes["whole" if whole else "honest" if honest else "owned up"] += 1
         for asked in self.rig.dify.requests:
             chats = {message.text: chat.id for _, chat, message in self.said}
             known = self.known.get(chats.get(asked.query, ""), "")

@@ -1,0 +1,84 @@
+"""What comes while a bot shuts down neither keeps it from ending nor is lost."""
+
+import asyncio
+import time
+
+from dod.messages import Finished, Started, TextDelta
+from tests.scene import Scene, message
+
+
+def test_what_comes_while_the_bot_leaves_is_left_for_the_next_start() -> None:
+    """A channel hands over until it has hung up; nobody's turn begins any more."""
+
+    async def run() -> Scene:
+        scene = Scene()
+        running = asyncio.create_task(scene.bot.run())
+        await scene.until(scene.bot._line.connected.is_set)
+
+        async def leave() -> None:
+            await scene.say(message(1))
+            scene.channel.left.set()
+
+        scene.channel.leave = leave  # type: ignore[method-assign]
+        draining = asyncio.create_task(scene.bot.drain(time.monotonic() + 3600))
+        await asyncio.wait_for(draining, 5)
+        await running
+        await scene.bot.aclose()
+        return scene
+
+    scene = asyncio.run(run())
+    assert asyncio.run(scene.state(1)) == "taken"
+    assert (scene.app.questions, scene.channel.cards) == ([], {})
+
+
+def test_who_is_still_let_in_at_a_drain_is_left_for_the_next_start() -> None:
+    """Between its place and its turn a message may wait for the disk."""
+
+    async def run() -> Scene:
+        gate, disk = asyncio.Event(), asyncio.Event()
+        scene = Scene((Started("t", "c"), gate, TextDelta("done"), Finished()))
+        running = asyncio.create_task(scene.bot.run())
+        await scene.say(message(1))
+        await scene.until(lambda: len(scene.app.questions) == 1)
+        refusal = scene.bot._reception._refusal
+
+        async def slow(*args: object, **more: object) -> str | None:
+            await disk.wait()
+            return await refusal(*args, **more)  # type: ignore[arg-type]
+
+        scene.bot._reception._refusal = slow  # type: ignore[method-assign]
+        await scene.say(message(2))
+        draining = asyncio.create_task(scene.bot.drain(time.monotonic() + 3600))
+        await scene.until(scene.channel.left.is_set)
+        gate.set()
+        await scene.until(lambda: scene.card(1).ended)
+        disk.set()
+        await asyncio.wait_for(draining, 5)
+        await running
+        await scene.bot.aclose()
+        return scene
+
+    scene = asyncio.run(run())
+    assert asyncio.run(scene.state(2)) == "taken"
+    assert len(scene.app.questions) == 1
+
+
+def test_a_command_that_waits_behind_an_answer_does_not_hold_up_the_end() -> None:
+    async def run() -> Scene:
+        gate = asyncio.Event()
+        scene = Scene((Started("t", "c"), gate, TextDelta("done"), Finished()))
+        running = asyncio.create_task(scene.bot.run())
+        await scene.say(message(1))
+        await scene.until(lambda: len(scene.app.questions) == 1)
+        await scene.say(message(2, "/good"))
+        draining = asyncio.create_task(scene.bot.drain(time.monotonic() + 3600))
+        await scene.until(scene.channel.left.is_set)
+        gate.set()
+        await asyncio.wait_for(draining, 5)
+        await running
+        await scene.bot.aclose()
+        return scene
+
+    scene = asyncio.run(run())
+    assert scene.card(1).shown == "done"
+    assert asyncio.run(scene.state(2)) == "taken", "the next start obeys it"
