@@ -20,13 +20,14 @@ from typing import Any, TypeVar
 from aiohttp import web
 
 from dod.sim.dingtalk.cards import Cards
+from dod.sim.dingtalk.connection import SimConnection
 from dod.sim.dingtalk.faults import Api, Faults, Json, Switches
 from dod.sim.dingtalk.gate import Gate
 from dod.sim.dingtalk.http import Http
 from dod.sim.dingtalk.message import IN_GROUPS, KINDS, Body
 from dod.sim.dingtalk.quotes import Quotable, naming, replied
 from dod.sim.dingtalk.robot import Robot
-from dod.sim.dingtalk.stream import SimConnection, Stream
+from dod.sim.dingtalk.stream import Stream
 from dod.sim.dingtalk.world import (
     SimApp,
     SimCard,
@@ -341,12 +342,12 @@ class SimDingTalk:
     async def ping(self, client_id: str) -> None:
         """Send a system ping with an opaque of its own; answers count in ``connection.pongs``."""
         for connection in self.connections(client_id):
-            await self.stream.system(connection, "ping", {"opaque": uuid.uuid4().hex})
+            await connection.system("ping", {"opaque": uuid.uuid4().hex})
 
     async def system(self, client_id: str, topic: str, body: Json | None = None) -> None:
         """Send a SYSTEM frame, e.g. ``KEEPALIVE`` or a topic that nobody knows."""
         for connection in self.connections(client_id):
-            await self.stream.system(connection, topic, body or {})
+            await connection.system(topic, body or {})
 
     async def send_raw(self, client_id: str, text: str) -> None:
         """Send any text as a frame: garbage, unknown types. Answers to it are complained of."""
