@@ -28,6 +28,7 @@ from dod.sim.dingtalk.message import IN_GROUPS, KINDS, Body
 from dod.sim.dingtalk.quotes import Quotable, naming, replied
 from dod.sim.dingtalk.robot import Robot
 from dod.sim.dingtalk.stream import Stream
+from dod.sim.dingtalk.templates import SimTemplate
 from dod.sim.dingtalk.world import (
     SimApp,
     SimCard,
@@ -37,7 +38,6 @@ from dod.sim.dingtalk.world import (
     SimPerson,
     SimPress,
     SimReply,
-    SimTemplate,
     World,
 )
 
