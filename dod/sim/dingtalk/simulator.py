@@ -8,7 +8,6 @@ Longer than a module should be: it is the one face of seven siblings, which test
 """
 
 import asyncio
-import json
 import ssl
 import time
 import uuid
@@ -19,6 +18,7 @@ from typing import Any, TypeVar
 
 from aiohttp import web
 
+from dod.sim.dingtalk import presses
 from dod.sim.dingtalk.cards import Cards
 from dod.sim.dingtalk.connection import SimConnection
 from dod.sim.dingtalk.faults import Api, Faults, Json, Switches
@@ -273,28 +273,11 @@ class SimDingTalk:
     ) -> SimPress:
         """Press a button of a delivered card (dingtalk-protocol §3.1).
 
-        Raises ValueError for what cannot happen: only own templates have buttons, and only cards
-        that were created with ``callbackType`` STREAM say so.
+        Raises ValueError for what cannot happen.
         """
-        if card.chat is None or person not in card.chat.people:
-            raise ValueError("this person does not see this card")
-        if card.template.public or not card.calls_back:
-            raise ValueError("this card has no button that is heard of")
-        group = card.chat.kind == "group"
-        content = json.dumps({"cardPrivateData": {"actionIds": [action], "params": params or {}}})
-        body = {
-            "type": "actionCallback",
-            "outTrackId": card.id,
-            "corpId": card.app.corp_id,
-            "userId": person.staff_id or "",
-            "userIdType": 1,
-            "spaceType": "IM_GROUP" if group else "IM_ROBOT",
-            "spaceId": card.chat.id,
-            "extension": "{}",
-            "content": content,
-        }
-        if self.switches.callback_value:
-            body["value"] = content
+        body = presses.body_of(
+            card, person, action, params or {}, value=self.switches.callback_value
+        )
         press = SimPress(card, person, uuid.uuid4().hex)
         await self.stream.push_press(press, body)
         return press
