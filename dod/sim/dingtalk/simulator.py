@@ -29,6 +29,7 @@ from dod.sim.dingtalk.quotes import Quotable, naming, replied
 from dod.sim.dingtalk.robot import Robot
 from dod.sim.dingtalk.stream import Stream
 from dod.sim.dingtalk.templates import SimTemplate
+from dod.sim.dingtalk.waiting import Waiting
 from dod.sim.dingtalk.world import (
     SimApp,
     SimCard,
@@ -77,11 +78,10 @@ class SimDingTalk:
         self._tls = tls
         cards = Cards(self.world, self.switches, self.faults)
         self._http = Http(self.gate, self.stream, cards, self._robot, self.switches)
-        self._waiters: list[asyncio.Future[None]] = []
         self._protocols: web.Server | None = None
         self._server: asyncio.Server | None = None
         self.url = ""
-        self.world.listeners.append(self._wake)
+        self._waiting = Waiting(self.world, self._summary)
 
     # ------------------------------------------------------------------ life
 
@@ -360,17 +360,7 @@ class SimDingTalk:
 
         Raises TimeoutError with what is there instead.
         """
-        deadline = time.monotonic() + timeout
-        while not (value := predicate()):
-            waiter = asyncio.get_running_loop().create_future()
-            self._waiters.append(waiter)
-            try:
-                await asyncio.wait_for(waiter, deadline - time.monotonic())
-            except TimeoutError:
-                if value := predicate():
-                    return value
-                raise TimeoutError(self._summary()) from None
-        return value
+        return await self._waiting.until(predicate, timeout)
 
     def _summary(self) -> str:
         cards = [(card.state, card.text[-40:]) for card in self.cards.values()]
@@ -379,12 +369,6 @@ class SimDingTalk:
             f"not within the time; calls={dict(self.calls)} refused={dict(self.refused)} "
             f"opened={dict(self.connections_opened)} cards={cards[-5:]} replies={replies[-5:]}"
         )
-
-    def _wake(self, _event: SimEvent | None = None) -> None:
-        waiters, self._waiters = self._waiters, []
-        for waiter in waiters:
-            if not waiter.done():
-                waiter.set_result(None)
 
     def _accept(self) -> asyncio.Protocol:
         if self._protocols is None:
