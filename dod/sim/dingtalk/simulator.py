@@ -4,19 +4,17 @@ Strict where the real one is known to be (facts: dingtalk-protocol), switchable 
 (``Switches``), breakable at any time (``Faults``). People speak through ``say``; what a bot did is
 in ``cards``, ``replies`` and ``shown``. Nothing takes time unless a fault or a switch says so.
 
-Longer than a module should be: it is the one face of seven siblings, which tests and the demo use.
+Longer than a module should be: it is the one face of all its siblings, which tests and the demo
+use.
 """
 
-import asyncio
 import ssl
 import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Any, TypeVar
-
-from aiohttp import web
+from typing import TypeVar
 
 from dod.sim.dingtalk import presses
 from dod.sim.dingtalk.cards import Cards
@@ -24,6 +22,7 @@ from dod.sim.dingtalk.connection import SimConnection
 from dod.sim.dingtalk.faults import Api, Faults, Json, Switches
 from dod.sim.dingtalk.gate import Gate
 from dod.sim.dingtalk.http import Http
+from dod.sim.dingtalk.listener import Listener
 from dod.sim.dingtalk.message import IN_GROUPS, KINDS, Body
 from dod.sim.dingtalk.quotes import Quotable, naming, replied
 from dod.sim.dingtalk.robot import Robot
@@ -43,7 +42,6 @@ from dod.sim.dingtalk.world import (
 )
 
 T = TypeVar("T")
-_BODY_LIMIT = 32 << 20  # bytes; uploads are refused from 20 MB on, by us and not by aiohttp
 
 
 class SimDingTalk:
@@ -72,14 +70,10 @@ class SimDingTalk:
         self.gate = Gate(self.world, self.switches, self.faults, qps)
         self.gate.month_quota = month_quota
         self.stream = Stream(self.world, self.switches, self.faults)
-        self.http_connections = 0  # TCP connections accepted, websockets included
         self._robot = Robot(self.world, self.switches, self.faults)
-        self._listen = (host, port)
-        self._tls = tls
         cards = Cards(self.world, self.switches, self.faults)
         self._http = Http(self.gate, self.stream, cards, self._robot, self.switches)
-        self._protocols: web.Server | None = None
-        self._server: asyncio.Server | None = None
+        self._listener = Listener(self._http.serve, host, port, tls)
         self.url = ""
         self._waiting = Waiting(self.world, self._summary)
 
@@ -87,29 +81,17 @@ class SimDingTalk:
 
     async def start(self) -> "SimDingTalk":
         """Listen. ``url`` is then both the OpenAPI's and the old API's endpoint."""
-        self._protocols = web.Server(
-            self._http.serve, request_factory=_request, access_log=None, lingering_time=0.0
-        )
-        loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(
-            self._accept, *self._listen, backlog=1024, ssl=self._tls
-        )
-        host, port = self._server.sockets[0].getsockname()[:2]
-        scheme = "https" if self._tls else "http"
-        self.url = self.stream.url = self._robot.url = f"{scheme}://{host}:{port}"
+        self.url = self.stream.url = self._robot.url = await self._listener.start()
         return self
 
     async def close(self) -> None:
         """End every connection and task; unanswered calls are answered 503."""
-        if self._server is None or self._protocols is None:
+        if not self._listener.open:
             return
         self._http.closing.set()
-        self._server.close()
+        self._listener.leave()
         await self.stream.close()
-        self._protocols.pre_shutdown()
-        await self._protocols.shutdown(1.0)
-        await self._server.wait_closed()
-        self._server = None
+        await self._listener.close()
 
     # ------------------------------------------------------------------ the world
 
@@ -150,6 +132,11 @@ class SimDingTalk:
     def webhook_sessions(self) -> set[str]:
         """What is secret in every session webhook ever given out."""
         return set(self._robot.sessions)
+
+    @property
+    def http_connections(self) -> int:
+        """TCP connections accepted, websockets included."""
+        return self._listener.accepted
 
     @property
     def connections_opened(self) -> Counter[str]:
@@ -369,16 +356,3 @@ class SimDingTalk:
             f"not within the time; calls={dict(self.calls)} refused={dict(self.refused)} "
             f"opened={dict(self.connections_opened)} cards={cards[-5:]} replies={replies[-5:]}"
         )
-
-    def _accept(self) -> asyncio.Protocol:
-        if self._protocols is None:
-            raise RuntimeError("not started")
-        self.http_connections += 1
-        return self._protocols()
-
-
-def _request(message: Any, payload: Any, protocol: Any, writer: Any, task: Any) -> web.BaseRequest:
-    loop = asyncio.get_running_loop()
-    return web.BaseRequest(
-        message, payload, protocol, writer, task, loop, client_max_size=_BODY_LIMIT
-    )
