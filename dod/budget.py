@@ -1,4 +1,4 @@
-"""What an organisation has spent of its month at DingTalk, and what pace that allows.
+"""What an organisation has spent of its month at DingTalk.
 
 DingTalk counts API calls and pushes per organisation (corp id) and calendar month (standard edition
 5,000 and 3,000, dingtalk-protocol §8). So does this: per bot on disk, per organisation in memory.
@@ -10,27 +10,16 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from datetime import datetime, timedelta, timezone
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
+from dod.pace import Pace, elapsed, month, pace
 from dod.ports import Json, Store
 
 log = logging.getLogger(__name__)
 
-Pace = Literal["balanced", "economical", "final", "webhook"]
-
-# Quotas are DingTalk's, and so is the calendar.
-CHINA = timezone(timedelta(hours=8))
 PREFIX = "budget/"
 KEPT = 62 * 86400.0  # seconds a month's record outlives its last change
 
-# How far the spent share of the quota may run ahead of the elapsed share of the month. Of 5,000
-# calls: up to 500 ahead an answer may cost 9 or more (balanced), up to 1,250 ahead about 4
-# (economical), beyond that 2 or 3 (final), the least that still shows a card.
-BALANCED_LEAD = 0.10
-ECONOMICAL_LEAD = 0.25
-# The last 2 % (100 calls of 5,000) are for finishing cards that are open already.
-RESERVE = 0.02
 EXHAUSTED_FOR = 3600.0  # seconds for which DingTalk's own "used up" is believed
 
 
@@ -52,32 +41,6 @@ class Cell(NamedTuple):
     @property
     def key(self) -> str:
         return f"{PREFIX}{self.month}/{self.corp_id}/{self.bot}"
-
-
-def month(now: float) -> str:
-    """The calendar month in China at ``now`` (epoch seconds), e.g. ``2026-11``."""
-    return f"{_china(now):%Y-%m}"
-
-
-def elapsed(now: float) -> float:
-    """Share of China's calendar month that is over at ``now``: 0.0 to 1.0."""
-    today = _china(now)
-    first = today.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-    following = (first + timedelta(days=32)).replace(day=1)
-    return (today - first) / (following - first)
-
-
-def pace(spent: int, limit: int, elapsed: float) -> Pace:
-    """How freely calls may be made. ``limit`` 0: unlimited; ``elapsed``: share of the month."""
-    if limit <= 0:
-        return "balanced"
-    share = spent / limit
-    lead = share - min(1.0, max(0.0, elapsed))
-    if share >= 1.0 - RESERVE:
-        return "webhook"
-    if lead <= BALANCED_LEAD:
-        return "balanced"
-    return "economical" if lead <= ECONOMICAL_LEAD else "final"
 
 
 class Ledger:
@@ -294,11 +257,6 @@ class Meter:
             except BaseException:
                 self._changed.add(cell)
                 raise
-
-
-def _china(now: float) -> datetime:
-    # What no calendar knows (NaN, infinity, the year 10000) is taken to the nearest that one does.
-    return datetime.fromtimestamp(min(now, 250e9) if now > 0 else 0.0, CHINA)
 
 
 def _cell(key: str, value: Json) -> tuple[Cell, Count] | None:

@@ -6,7 +6,8 @@ Thread: any.
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from dod.budget import RESERVE, Ledger
+from dod.budget import Ledger
+from dod.pace import RESERVE
 
 What = Literal["calls", "pushes"]
 Level = Literal["nearly", "used_up", "refused"]  # refused: DingTalk itself said so

@@ -18,7 +18,8 @@ from dod.messages import CardStyle, Message, digest
 from dod.ports import Channel, StateChange
 from dod.sim.dingtalk.faults import Switches
 from dod.sim.dingtalk.simulator import SimDingTalk
-from dod.sim.dingtalk.world import PUBLIC_CARD, SimChat, SimPerson
+from dod.sim.dingtalk.templates import PUBLIC_CARD
+from dod.sim.dingtalk.world import SimChat, SimPerson
 
 ID = "dingabcdefgh1234"
 SECRET = "s3cr3t-of-the-app"

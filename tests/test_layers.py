@@ -22,7 +22,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "errors texts logs",
         "ports messages",
         (
-            "alerts bell budget config editor heap http inotify migrate notice ownfiles pulse "
+            "alerts bell budget config editor heap http inotify migrate notice ownfiles pace pulse "
             "quota sockets status watch"
         ),
         "bridge dingtalk dify store",

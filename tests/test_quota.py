@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from dod.budget import Ledger, month
+from dod.budget import Ledger
 from dod.notice import render
+from dod.pace import month
 from dod.quota import Level, Shortage, shortages
 from dod.status import Status
 from dod.store.disk import DiskStore

@@ -19,14 +19,8 @@ from websockets.asyncio.client import ClientConnection, connect
 from dod.sim.background import Background
 from dod.sim.dingtalk.faults import Api, Mishap, Refusal, Switches
 from dod.sim.dingtalk.simulator import SimDingTalk
-from dod.sim.dingtalk.world import (
-    PUBLIC_CARD,
-    PUBLIC_DEMO,
-    SimCard,
-    SimEvent,
-    SimMessage,
-    SimReply,
-)
+from dod.sim.dingtalk.templates import PUBLIC_CARD, PUBLIC_DEMO
+from dod.sim.dingtalk.world import SimCard, SimEvent, SimMessage, SimReply
 
 Json = dict[str, Any]
 APP, SECRET = "ding1", "secret-of-ding1"

@@ -10,8 +10,9 @@ from typing import Any
 import aiohttp
 
 from dod.messages import CardStyle
-from dod.sim.demo.chats import DemoChats, Said
+from dod.sim.demo.chats import DemoChats
 from dod.sim.demo.folder import DemoBot
+from dod.sim.demo.items import Said
 from dod.sim.demo.page import DemoPage
 from dod.sim.demo.trouble import Trouble
 from dod.sim.dify.samples import chart

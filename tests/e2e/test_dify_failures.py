@@ -291,7 +291,7 @@ def test_what_dify_stopped_by_itself_is_marked_as_cut_off() -> None:
         office.app.answer = lambda *_: Answer("word " * 1000, interval=0.02)
         await office.say(EN)
         await office.until(lambda: office.typed)
-        for _, run in tuple(office.dify._runs.values()):
+        for _, run in tuple(office.dify._answers.runs.values()):
             run.stop()
         card = await office.ended()
         assert card.state == "failed"

@@ -12,7 +12,8 @@ import pytest
 
 from dod.sim.dify.scripts import Answer, Fault
 from dod.sim.dingtalk.faults import Mishap, Switches
-from dod.sim.dingtalk.world import PUBLIC_CARD, SimCard
+from dod.sim.dingtalk.templates import PUBLIC_CARD
+from dod.sim.dingtalk.world import SimCard
 from dod.texts import say
 from tests.office import PATIENT, Office
 from tests.test_dingtalk_channel import QUICK

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from dod.sim.dingtalk.faults import Switches
 from dod.sim.dingtalk.simulator import SimDingTalk
-from dod.sim.dingtalk.world import PUBLIC_MARKDOWN, SimCard, SimChat, SimMessage
+from dod.sim.dingtalk.templates import PUBLIC_MARKDOWN
+from dod.sim.dingtalk.world import SimCard, SimChat, SimMessage
 
 APP, SECRET, TEMPLATE = "ding-sdk", "secret-of-ding-sdk", "own.schema"
 

@@ -7,11 +7,11 @@ raises ``version``, so a reader asks for what is newer than it has. Thread: the 
 import asyncio
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 from typing import Any
 
 from dod.sim.demo.folder import DemoBot
-from dod.sim.demo.shown import Sent, person_id, private, read, received
+from dod.sim.demo.items import Item, Said, buttons, told
+from dod.sim.demo.shown import Sent, person_id, received
 from dod.sim.demo.trouble import FREE
 from dod.sim.dingtalk.quotes import Quotable
 from dod.sim.dingtalk.simulator import SimDingTalk
@@ -20,7 +20,6 @@ from dod.sim.dingtalk.world import (
     SimCard,
     SimChat,
     SimEvent,
-    SimMessage,
     SimPerson,
     SimPress,
     SimReply,
@@ -34,33 +33,6 @@ GROUP = "产品群 Product team"
 _COMMANDS = {"/new", "/stop", "/help", "/id", "新对话", "停止", "帮助"}
 
 
-@dataclass(eq=False)
-class Said:
-    """What a person wrote, the @ included; ``messages``: what it became, one for each bot.
-
-    ``voice``: spoken, and put into words by DingTalk. ``quote``: number of the item it answers.
-    """
-
-    person: SimPerson
-    text: str
-    file: Sent | None = None
-    voice: bool = False
-    quote: int = 0
-    messages: list[SimMessage] = field(default_factory=list)
-    sent: bool = False
-
-
-@dataclass(eq=False)
-class Item:
-    """One bubble. ``at``: epoch seconds; ``version``: of its last change."""
-
-    number: int
-    version: int
-    chat: SimChat
-    at: float
-    subject: Said | SimCard | SimReply
-
-
 def _form(text: str, file: Sent | None, *, voice: bool) -> tuple[str, str]:
     """DingTalk's msgtype, and the name of what it brings."""
     if voice:
@@ -70,15 +42,6 @@ def _form(text: str, file: Sent | None, *, voice: bool) -> tuple[str, str]:
     if not file.picture:
         return "file", file.name
     return ("richText" if text.strip() else "picture"), file.name
-
-
-def _buttons(card: SimCard) -> list[str]:
-    """Those of docs/card-template.md, in the states that it puts them into."""
-    if card.template.public or not card.calls_back:
-        return []
-    if card.state in {"processing", "typing"}:
-        return ["stop"] if card.params.get("stopped") != "true" else []
-    return ["like", "dislike"] if card.state == "finished" else []
 
 
 class DemoChats:
@@ -169,7 +132,7 @@ class DemoChats:
         """Press a button of a card. Raises LookupError for one that is not there."""
         item = self._numbered(number)
         card = item.subject
-        if not isinstance(card, SimCard) or action not in _buttons(card):
+        if not isinstance(card, SimCard) or action not in buttons(card):
             raise LookupError("no such button")
         presser = self._speaker(item.chat, person)
         await self._sim.press(card, presser, "1", {"action": action})
@@ -240,7 +203,7 @@ class DemoChats:
             news["people"] = [{"id": person_id(one), "nick": one.nick} for one in self.people]
             news["chats"] = [self._chat(chat) for chat in self._listed_chats()]
         news |= {name: value for name, (newer, value) in self._extra.items() if newer > version}
-        items = [self._item(item) for item in self.items if item.version > version]
+        items = [told(item, self._sim.media) for item in self.items if item.version > version]
         if items or not version:
             news["items"] = items
         if items or self._places > version:
@@ -281,45 +244,6 @@ class DemoChats:
             "answers": len(asked),
             "calls": calls,
         }
-
-    def _item(self, item: Item) -> Json:
-        common: Json = {"n": item.number, "chat": item.chat.id, "at": int(item.at * 1000)}
-        match item.subject:
-            case Said() as said:
-                pushed = not said.sent or all(message.pushes for message in said.messages)
-                return common | {
-                    "kind": "said",
-                    "person": person_id(said.person),
-                    "nick": said.person.nick,
-                    "text": said.text,
-                    "voice": said.voice,
-                    "quote": said.quote,
-                    "file": said.file.told() if said.file else None,
-                    "delivered": pushed,
-                }
-            case SimCard() as card:
-                until = card.frames[-1].at if card.frames else card.created_at
-                return common | {
-                    "kind": "card",
-                    "bot": card.app.client_id,
-                    "text": card.text,
-                    "state": card.state,
-                    "calls": len(card.frames),
-                    "seconds": round(until - card.created_at, 1),
-                    "buttons": _buttons(card),
-                    "private": private(card),
-                }
-            case SimReply() as reply:
-                text, markdown = read(reply)
-                file = received(reply, self._sim.media)
-                return common | {
-                    "kind": "reply",
-                    "bot": reply.app.client_id,
-                    "text": text,
-                    "markdown": markdown,
-                    "file": file.told() if file else None,
-                    "calls": int(reply.medium == "robot"),
-                }
 
     # -- changes
 

@@ -7,22 +7,22 @@ nothing of it. With ``--dify-url`` a real Dify takes the place of the simulated 
 import argparse
 import asyncio
 import contextlib
-import getpass
 import os
 import signal
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator, Coroutine, Mapping
+from collections.abc import AsyncIterator, Coroutine
 from typing import Any
-from urllib.parse import urlsplit
 
 import aiohttp
 
 from dod.sim.demo.apps import furnish
+from dod.sim.demo.asked import Unusable, address_of, key_of
 from dod.sim.demo.chats import DemoChats
 from dod.sim.demo.child import Child
 from dod.sim.demo.folder import DemoBot, Folder, child_environ
+from dod.sim.demo.greeting import greeting, to_open
 from dod.sim.demo.page import PORTS, DemoPage
 from dod.sim.demo.trouble import Trouble
 from dod.sim.dify.kinds import Kind
@@ -36,9 +36,6 @@ DRAIN = 7.0  # seconds, as dod's own default
 PATIENCE = 5.0  # seconds that the child may take beyond its drain
 HASTE = 2.0  # seconds for an end at once
 
-# Addresses to listen on that are none to open, and what to open instead.
-_EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104
-
 _KINDS: dict[str, Kind] = {
     "chatbot": "agent",  # an agent shows the most: tools, files, sources
     "completion": "completion",
@@ -49,18 +46,14 @@ _KINDS: dict[str, Kind] = {
 def demo(arguments: argparse.Namespace) -> int:
     """Serve until a signal; returns the exit status. 2: it could not start."""
     try:
-        host, port = _address(arguments.listen)
-        key = _key(arguments.dify_url, os.environ)
+        host, port = address_of(arguments.listen)
+        key = key_of(arguments.dify_url, os.environ)
         folder = Folder(arguments.dir.resolve())
         made = folder.make()
         return asyncio.run(_Demo(folder, host, port, arguments.dify_url or "", key).run(made=made))
-    except (_Unusable, OSError) as error:
+    except (Unusable, OSError) as error:
         sys.stderr.write(f"{error}\n")
         return 2
-
-
-class _Unusable(Exception):
-    """One sentence in each language on what cannot be used."""
 
 
 class _Demo:
@@ -120,7 +113,7 @@ class _Demo:
             )
             signature = self._folder.signature()
             await self._learn(chats, trouble)
-            self._greet(address, made=made)
+            _say(greeting(self._folder, self._listen[0], address, self._dify_url, made=made))
             async with _background(
                 self._watch(chats, trouble, signature),
                 self._ask(chats, f"http://127.0.0.1:{web_port}"),
@@ -228,52 +221,13 @@ class _Demo:
             port = await page.start(host, wished)
         except OSError as error:
             last = wished + PORTS - 1 if wished else wished
-            raise _Unusable(
+            raise Unusable(
                 f"{host} 的端口 {wished}-{last} 都不能用。 "
                 f"No port {wished}-{last} of {host} can be used: {error}"
             ) from error
         if wished not in {0, port}:
             _say(f"端口 {wished} 已被占用，改用 {port}。 Port {wished} is taken; using {port}.")
-        shown = _EVERYWHERE.get(host, host)
-        return f"http://[{shown}]:{port}/" if ":" in shown else f"http://{shown}:{port}/"
-
-    def _greet(self, address: str, *, made: bool) -> None:
-        dify = (
-            (f"真实的 Dify（{self._dify_url}）", f"the real Dify at {self._dify_url}")
-            if self._dify_url
-            else ("模拟的 Dify ", "a simulated Dify")
-        )
-        new = ("（刚生成）", " (written just now)") if made else ("", "")
-        lines = [
-            f"dod 演示：真正的 dod，运行在模拟的钉钉和{dify[0]}之间；按 Ctrl+C 结束。",
-            f"dod demo: the real dod between a simulated DingTalk and {dify[1]}; Ctrl+C ends it.",
-            f"  机器人{new[0]} Bots{new[1]}: {self._folder.file}",
-            f"  请用浏览器打开 Open in a browser: {address}",
-        ]
-        if self._dify_url:
-            lines += [
-                "  bots.yaml 里的 dify_app_type 要和该密钥所属应用的类型一致。",
-                "  dify_app_type in bots.yaml must be the type of the app that the key belongs to.",
-            ]
-        if self._listen[0] in _EVERYWHERE:
-            lines += _exposed(urlsplit(address).port)
-        if holder := self._folder.holder():
-            data = self._folder.data
-            lines += [
-                f"注意：另一个 dod（{holder}）正在使用 {data}，它结束之前这里不运行机器人。",
-                f"Note: another dod ({holder}) holds {data}: no bots run here until it ends.",
-                "  再开一个演示请用 --dir 换文件夹。 For a second demo use --dir.",
-            ]
-        _say("\n".join(lines))
-
-
-def _exposed(port: int | None) -> list[str]:
-    """What to know of a page that listens on all addresses."""
-    lines = ["  注意：网络里的任何人都能打开它。 Note: everybody in the network can reach it."]
-    with contextlib.suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.connect(("192.0.2.1", 9))  # sends nothing: only asks which address would be used
-        lines.insert(0, f"  在网络里 In the network: http://{probe.getsockname()[0]}:{port}/")
-    return lines
+        return to_open(host, port)
 
 
 @contextlib.asynccontextmanager
@@ -284,29 +238,6 @@ async def _background(*works: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
         yield
         for task in tasks:
             task.cancel()
-
-
-def _address(listen: str) -> tuple[str, int]:
-    host, colon, port = listen.rpartition(":")
-    if not colon or not port.isascii() or not port.isdigit() or int(port) > 65535:
-        raise _Unusable(
-            f"--listen 主机:端口，例如 127.0.0.1:8800。 --listen HOST:PORT, not {listen}"
-        )
-    return host.strip("[]"), int(port)
-
-
-def _key(dify_url: str | None, environ: Mapping[str, str]) -> str:
-    """The real Dify's key: from the environment, else from a prompt; never stored."""
-    if not dify_url:
-        return ""
-    if not dify_url.startswith(("http://", "https://")):
-        raise _Unusable("--dify-url 要以 http:// 或 https:// 开头。 It begins with http(s)://.")
-    key = environ.get("DIFY_API_KEY", "").strip()
-    if not key and sys.stdin.isatty():
-        key = getpass.getpass("Dify API key（app-…，不显示 not shown）: ").strip()
-    if not key:
-        raise _Unusable("请设置环境变量 DIFY_API_KEY。 Please set DIFY_API_KEY.")
-    return key
 
 
 def _free_port() -> int:

@@ -9,9 +9,10 @@ from typing import Any, Literal
 
 from aiohttp import web
 
+from dod.sim.dify.events import PING
 from dod.sim.dify.files import SimFile
 from dod.sim.dify.scripts import Answer, Fault, Step
-from dod.sim.dify.wire import PING, Wire
+from dod.sim.dify.wire import Wire
 
 Outcome = Literal["", "complete", "stopped", "failed", "refused", "broken", "hung up"]
 

@@ -1,42 +1,15 @@
-"""The events of one simulated answer, as the bytes that each version of Dify writes.
+"""Which events one simulated answer consists of, in the order of each version of Dify.
 
-Spelling and order after recordings of 0.15.3 and 1.13.0 (dify-api §2). ``1.13.1`` is the version
-whose chatflow says ``message_end`` before ``workflow_finished``.
+After recordings of 0.15.3 and 1.13.0 (dify-api §2). ``1.13.1`` is the version whose chatflow says
+``message_end`` before ``workflow_finished``.
 """
 
-import json
-import time
-import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from dod.sim.dify import citing
+from dod.sim.dify.events import PING, Events
 from dod.sim.dify.kinds import Kind, Version
 from dod.sim.dify.scripts import Step
-
-PING = b"event: ping\n\n"
-_USAGE = {
-    "prompt_tokens": 11,
-    "prompt_unit_price": "0",
-    "prompt_price_unit": "0",
-    "prompt_price": "0",
-    "completion_tokens": 4,
-    "completion_unit_price": "0",
-    "completion_price_unit": "0",
-    "completion_price": "0",
-    "total_tokens": 15,
-    "total_price": "0",
-    "currency": "USD",
-    "latency": 0.02,
-}
-_HOLE = "<token>"  # where a token goes in a prepared line
-
-
-def dumps(value: Any, version: Version) -> str:
-    """JSON as that version spells it: 0.15 with spaces and ASCII only, 1.13 compact."""
-    if version == "0.15":
-        return json.dumps(value)
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def think(text: str, version: Version) -> str:
@@ -48,7 +21,7 @@ def think(text: str, version: Version) -> str:
 
 
 class Wire:
-    """Makes the events of one answer. ``conversation_id`` is empty where there is none."""
+    """Puts the events of one answer in order. ``conversation_id`` is empty where there is none."""
 
     def __init__(
         self,
@@ -61,29 +34,26 @@ class Wire:
         files: Sequence[Mapping[str, Any]] = (),
         sources: Sequence[str] = (),
     ) -> None:
-        self.task_id = str(uuid.uuid4())
         self._kind = kind
         self._version = version
-        self._inputs = inputs
-        self._files = list(files)
-        self._sources = sources
-        self._thoughts: dict[int, str] = {}  # ids by position
-        self._created_by = {"id": str(uuid.uuid5(uuid.NAMESPACE_OID, user)), "user": user}
-        self._now = int(time.time())
-        self._run_id = str(uuid.uuid4())
-        self._message_id = str(uuid.uuid4())
-        self._common: dict[str, Any] = {"workflow_run_id": self._run_id}
-        if kind != "workflow":
-            self._common = {"message_id": self._message_id, "created_at": self._now}
-        if conversation_id:
-            self._common = {"conversation_id": conversation_id, **self._common}
-        self._common["task_id"] = self.task_id
-        self._head, self._tail = self._token_line()
+        self._events = Events(
+            kind,
+            version,
+            user=user,
+            conversation_id=conversation_id,
+            inputs=inputs,
+            files=files,
+            sources=sources,
+        )
+
+    @property
+    def task_id(self) -> str:
+        return self._events.task_id
 
     @property
     def message_id(self) -> str:
         """What the answer can be rated by; a workflow's run is no message."""
-        return "" if self._kind == "workflow" else self._message_id
+        return "" if self._kind == "workflow" else self._events.message_id
 
     @property
     def runs(self) -> bool:
@@ -98,217 +68,83 @@ class Wire:
     def opening(self) -> bytes:
         """What comes before the model's first token; empty for a chat."""
         if self._kind == "agent":
-            return self._thought("")
+            return self._events.thought("")
         if not self.runs:
             return b""
-        started = {
-            "id": self._run_id,
-            "workflow_id": str(uuid.uuid4()),
-            "inputs": self._inputs,
-            "created_at": self._now,
-        }
         return b"".join(
             (
                 PING if self.relayed else b"",
-                self._run("workflow_started", started),
-                self._node("node_started", "start"),
-                self._node("node_finished", "start", "succeeded"),
+                self._events.run_started(),
+                self._events.node("node_started", "start"),
+                self._events.node("node_finished", "start", "succeeded"),
             )
         )
 
     def step(self, step: Step, number: int, *, done: bool = False) -> bytes:
         """An agent's tool or a workflow's node begins, or is ``done``; empty for other kinds."""
         if self._kind == "agent":
-            asks = self._thought("", tool=step, observation="{}" if done else "", position=number)
-            return asks + self._thought("", position=number + 1) if done else asks
+            asks = self._events.thought(
+                "", tool=step, observation="{}" if done else "", position=number
+            )
+            return asks + self._events.thought("", position=number + 1) if done else asks
         if not self.runs:
             return b""
         told = ("node_finished", "succeeded") if done else ("node_started", "")
-        return self._node(
+        return self._events.node(
             told[0], f"step{number}", told[1], kind="code", title=step.title or step.name
         )
 
     def writing(self) -> bytes:
         """The model begins; empty where no workflow runs."""
-        return self._node("node_started", "llm") if self.runs else b""
+        return self._events.node("node_started", "llm") if self.runs else b""
 
     def token(self, text: str) -> bytes:
         """The event that brings ``text``."""
-        return self._head + dumps(text, self._version).encode() + self._tail
+        return self._events.token(text)
 
     def ending(
         self, text: str, *, outputs: Mapping[str, Any] | None = None, stopped: bool = False
     ) -> bytes:
         """Everything after the last token of an answer that went well, or was stopped."""
         if self._kind == "agent":
-            said = b"" if stopped else self._thought(text) + self._message_files()
-            return self.token("") * (not stopped) + said + self._message_end()
+            said = b"" if stopped else self._events.thought(text) + self._events.message_files()
+            return self.token("") * (not stopped) + said + self._events.message_end()
         if not self.runs:
-            return self.token("") * (not stopped) + self._message_end()
+            return self.token("") * (not stopped) + self._events.message_end()
         if stopped:
-            finished = self._run_finished("stopped", None, "Stopped by user.")
-            return finished + (self._message_end() if self._version_says_both else b"")
+            finished = self._events.run_finished("stopped", None, "Stopped by user.")
+            return finished + (self._events.message_end() if self._version_says_both else b"")
         last = "end" if self._kind == "workflow" else "answer"
         nodes = b"".join(
             (
-                self._node("node_finished", "llm", "succeeded"),
-                self._node("node_started", last),
-                self._node("node_finished", last, "succeeded"),
+                self._events.node("node_finished", "llm", "succeeded"),
+                self._events.node("node_started", last),
+                self._events.node("node_finished", last, "succeeded"),
             )
         )
         if outputs is None:
             outputs = {"text" if self._kind == "workflow" else "answer": text}
-            if self._files:
-                outputs["files"] = self._files
-        finished = self._run_finished("succeeded", dict(outputs), None)
+            if self._events.files:
+                outputs["files"] = self._events.files
+        finished = self._events.run_finished("succeeded", dict(outputs), None)
         if self._kind == "chatflow" and self._version == "1.13.1":
-            return nodes + self._message_end() + finished
-        return nodes + finished + (self._message_end() if self._version_says_both else b"")
+            return nodes + self._events.message_end() + finished
+        return nodes + finished + (self._events.message_end() if self._version_says_both else b"")
 
     def failure(self, code: str, status: int, message: str) -> bytes:
         """How a failure of the model is told."""
         if not self.runs:
-            return self._error(code, status, message)
-        failed = self._node("node_finished", "llm", "failed", message)
-        failed += self._run_finished("failed", {}, message)
+            return self._events.error(code, status, message)
+        failed = self._events.node("node_finished", "llm", "failed", message)
+        failed += self._events.run_finished("failed", {}, message)
         if self._version_says_both:
-            failed += self._error("invalid_param", 400, f"Run failed: {message}")
+            failed += self._events.error("invalid_param", 400, f"Run failed: {message}")
         return failed
 
     def blocking(self, text: str, outputs: Mapping[str, Any] | None) -> dict[str, Any]:
         """The whole answer as one JSON object."""
-        if self._kind == "workflow":
-            run = self._finished("succeeded", dict(outputs or {"text": text}), None)
-            return {"task_id": self.task_id, "workflow_run_id": self._run_id, "data": run}
-        return {
-            "event": "message",
-            **self._common,
-            "id": self._message_id,
-            "mode": {"agent": "agent-chat", "chatflow": "advanced-chat"}.get(
-                self._kind, self._kind
-            ),
-            "answer": text,
-            "metadata": {"usage": _USAGE},
-        }
+        return self._events.blocking(text, outputs)
 
     @property
     def _version_says_both(self) -> bool:
         return self._kind == "chatflow" and self._version == "0.15"
-
-    def _token_line(self) -> tuple[bytes, bytes]:
-        if self._kind == "workflow":
-            data = {"text": _HOLE, "from_variable_selector": ["llm", "text"]}
-            line = self._event("text_chunk", data=data)
-        elif self._kind == "agent":
-            line = self._event("agent_message", id=self._message_id, answer=_HOLE)
-        else:
-            selector = ["llm", "text"] if self._kind == "chatflow" else None
-            line = self._event(
-                "message",
-                id=self._message_id,
-                answer=_HOLE,
-                from_variable_selector=selector,
-            )
-        head, _, tail = line.partition(dumps(_HOLE, self._version).encode())
-        return head, tail
-
-    def _event(self, name: str, **own: Any) -> bytes:
-        event = {"event": name, **self._common, **own}
-        return b"data: " + dumps(event, self._version).encode() + b"\n\n"
-
-    def _error(self, code: str, status: int, message: str) -> bytes:
-        event = {"event": "error", **self._common, "code": code, "status": status}
-        del event["task_id"]
-        event["message"] = message
-        return b"data: " + dumps(event, self._version).encode() + b"\n\n"
-
-    def _message_end(self) -> bytes:
-        metadata: dict[str, Any] = {"usage": _USAGE}
-        cited = citing.resources(self._sources, self._version)
-        if self._version != "0.15":
-            metadata = {"annotation_reply": None, "retriever_resources": cited, "usage": _USAGE}
-        elif cited:
-            metadata = {"retriever_resources": cited, "usage": _USAGE}
-        files = self._files if self._files and self._kind != "agent" else None
-        return self._event("message_end", id=self._message_id, metadata=metadata, files=files)
-
-    def _message_files(self) -> bytes:
-        """An agent's tool has drawn something: no name, the link alone (dify-api §2)."""
-        return b"".join(
-            self._event(
-                "message_file",
-                id=str(uuid.uuid4()),
-                type=file["type"],
-                belongs_to="assistant",
-                url=file["url"],
-            )
-            for file in self._files
-        )
-
-    def _thought(
-        self,
-        thought: str,
-        *,
-        tool: Step | None = None,
-        observation: str = "",
-        position: int = 0,
-    ) -> bytes:
-        """``position`` 0: the last round, or the first one."""
-        position = position or max(self._thoughts, default=1)
-        labels = {tool.name: {"zh_Hans": tool.zh, "en_US": tool.en}} if tool else {}
-        return self._event(
-            "agent_thought",
-            id=self._thoughts.setdefault(position, str(uuid.uuid4())),
-            position=position,
-            thought=thought,
-            observation=observation,
-            tool=tool.name if tool else "",
-            tool_labels=labels,
-            tool_input=dumps({tool.name: {}}, self._version) if tool else "",
-            message_files=[],
-        )
-
-    def _run(self, name: str, data: Mapping[str, Any]) -> bytes:
-        return self._event(name, workflow_run_id=self._run_id, data=data)
-
-    def _node(
-        self,
-        name: str,
-        node: str,
-        status: str = "",
-        error: str | None = None,
-        *,
-        kind: str = "",
-        title: str = "",
-    ) -> bytes:
-        data: dict[str, Any] = {
-            "id": str(uuid.uuid4()),
-            "node_id": node,
-            "node_type": kind or node,
-            "title": title or node.upper(),
-            "index": 1,
-            "inputs": None,
-            "created_at": self._now,
-        }
-        if status:
-            data |= {"process_data": {}, "outputs": {}, "status": status, "error": error}
-        return self._run(name, data)
-
-    def _run_finished(self, status: str, outputs: Any, error: str | None) -> bytes:
-        return self._run("workflow_finished", self._finished(status, outputs, error))
-
-    def _finished(self, status: str, outputs: Any, error: str | None) -> dict[str, Any]:
-        return {
-            "id": self._run_id,
-            "status": status,
-            "outputs": outputs,
-            "error": error,
-            "elapsed_time": 0.05,
-            "total_tokens": 15,
-            "total_steps": 3,
-            "created_by": self._created_by,
-            "created_at": self._now,
-            "finished_at": int(time.time()),
-            "exceptions_count": 0,
-            "files": [],
-        }

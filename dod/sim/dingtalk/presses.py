@@ -1,16 +1,46 @@
-"""What a card callback's answer does to the card (dingtalk-protocol §3.1).
+"""A press of a card's button: what a bot is told of it, and what its answer does to the card.
 
-DingTalk waits two seconds; a later or malformed answer changes nothing, and nobody is told.
+Facts: dingtalk-protocol §3.1. DingTalk waits two seconds; a later or malformed answer changes
+nothing, and nobody is told.
 """
 
+import json
 import time
 from typing import Any
 
 from dod.sim.dingtalk.faults import Json
-from dod.sim.dingtalk.world import SimPress
+from dod.sim.dingtalk.world import SimCard, SimPerson, SimPress
 
 DEADLINE = 2.0  # seconds (§3.1)
 _PARTS = {"cardUpdateOptions", "cardData", "userPrivateData"}
+
+
+def body_of(card: SimCard, person: SimPerson, action: str, params: Json, *, value: bool) -> Json:
+    """The callback's ``data``; ``value``: it repeats ``content``.
+
+    Raises ValueError for what cannot happen: only own templates have buttons, and only cards that
+    were created with ``callbackType`` STREAM say so.
+    """
+    if card.chat is None or person not in card.chat.people:
+        raise ValueError("this person does not see this card")
+    if card.template.public or not card.calls_back:
+        raise ValueError("this card has no button that is heard of")
+    group = card.chat.kind == "group"
+    content = json.dumps({"cardPrivateData": {"actionIds": [action], "params": params}})
+    body = {
+        "type": "actionCallback",
+        "outTrackId": card.id,
+        "corpId": card.app.corp_id,
+        "userId": person.staff_id or "",
+        "userIdType": 1,
+        "spaceType": "IM_GROUP" if group else "IM_ROBOT",
+        "spaceId": card.chat.id,
+        "extension": "{}",
+        "content": content,
+    }
+    if value:
+        body["value"] = content
+    return body
 
 
 def settle(press: SimPress, data: Any) -> str:

@@ -4,29 +4,31 @@ Strict where the real one is known to be (facts: dingtalk-protocol), switchable 
 (``Switches``), breakable at any time (``Faults``). People speak through ``say``; what a bot did is
 in ``cards``, ``replies`` and ``shown``. Nothing takes time unless a fault or a switch says so.
 
-Longer than a module should be: it is the one face of seven siblings, which tests and the demo use.
+Longer than a module should be: it is the one face of all its siblings, which tests and the demo
+use.
 """
 
-import asyncio
-import json
 import ssl
 import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from aiohttp import web
-
+from dod.sim.dingtalk import presses
 from dod.sim.dingtalk.cards import Cards
+from dod.sim.dingtalk.connection import SimConnection
 from dod.sim.dingtalk.faults import Api, Faults, Json, Switches
 from dod.sim.dingtalk.gate import Gate
 from dod.sim.dingtalk.http import Http
+from dod.sim.dingtalk.listener import Listener
 from dod.sim.dingtalk.message import IN_GROUPS, KINDS, Body
 from dod.sim.dingtalk.quotes import Quotable, naming, replied
 from dod.sim.dingtalk.robot import Robot
-from dod.sim.dingtalk.stream import SimConnection, Stream
+from dod.sim.dingtalk.stream import Stream
+from dod.sim.dingtalk.templates import SimTemplate
+from dod.sim.dingtalk.waiting import Waiting
 from dod.sim.dingtalk.world import (
     SimApp,
     SimCard,
@@ -36,12 +38,10 @@ from dod.sim.dingtalk.world import (
     SimPerson,
     SimPress,
     SimReply,
-    SimTemplate,
     World,
 )
 
 T = TypeVar("T")
-_BODY_LIMIT = 32 << 20  # bytes; uploads are refused from 20 MB on, by us and not by aiohttp
 
 
 class SimDingTalk:
@@ -70,45 +70,28 @@ class SimDingTalk:
         self.gate = Gate(self.world, self.switches, self.faults, qps)
         self.gate.month_quota = month_quota
         self.stream = Stream(self.world, self.switches, self.faults)
-        self.http_connections = 0  # TCP connections accepted, websockets included
         self._robot = Robot(self.world, self.switches, self.faults)
-        self._listen = (host, port)
-        self._tls = tls
         cards = Cards(self.world, self.switches, self.faults)
         self._http = Http(self.gate, self.stream, cards, self._robot, self.switches)
-        self._waiters: list[asyncio.Future[None]] = []
-        self._protocols: web.Server | None = None
-        self._server: asyncio.Server | None = None
+        self._listener = Listener(self._http.serve, host, port, tls)
         self.url = ""
-        self.world.listeners.append(self._wake)
+        self._waiting = Waiting(self.world, self._summary)
 
     # ------------------------------------------------------------------ life
 
     async def start(self) -> "SimDingTalk":
         """Listen. ``url`` is then both the OpenAPI's and the old API's endpoint."""
-        self._protocols = web.Server(
-            self._http.serve, request_factory=_request, access_log=None, lingering_time=0.0
-        )
-        loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(
-            self._accept, *self._listen, backlog=1024, ssl=self._tls
-        )
-        host, port = self._server.sockets[0].getsockname()[:2]
-        scheme = "https" if self._tls else "http"
-        self.url = self.stream.url = self._robot.url = f"{scheme}://{host}:{port}"
+        self.url = self.stream.url = self._robot.url = await self._listener.start()
         return self
 
     async def close(self) -> None:
         """End every connection and task; unanswered calls are answered 503."""
-        if self._server is None or self._protocols is None:
+        if not self._listener.open:
             return
         self._http.closing.set()
-        self._server.close()
+        self._listener.leave()
         await self.stream.close()
-        self._protocols.pre_shutdown()
-        await self._protocols.shutdown(1.0)
-        await self._server.wait_closed()
-        self._server = None
+        await self._listener.close()
 
     # ------------------------------------------------------------------ the world
 
@@ -149,6 +132,11 @@ class SimDingTalk:
     def webhook_sessions(self) -> set[str]:
         """What is secret in every session webhook ever given out."""
         return set(self._robot.sessions)
+
+    @property
+    def http_connections(self) -> int:
+        """TCP connections accepted, websockets included."""
+        return self._listener.accepted
 
     @property
     def connections_opened(self) -> Counter[str]:
@@ -272,28 +260,11 @@ class SimDingTalk:
     ) -> SimPress:
         """Press a button of a delivered card (dingtalk-protocol §3.1).
 
-        Raises ValueError for what cannot happen: only own templates have buttons, and only cards
-        that were created with ``callbackType`` STREAM say so.
+        Raises ValueError for what cannot happen.
         """
-        if card.chat is None or person not in card.chat.people:
-            raise ValueError("this person does not see this card")
-        if card.template.public or not card.calls_back:
-            raise ValueError("this card has no button that is heard of")
-        group = card.chat.kind == "group"
-        content = json.dumps({"cardPrivateData": {"actionIds": [action], "params": params or {}}})
-        body = {
-            "type": "actionCallback",
-            "outTrackId": card.id,
-            "corpId": card.app.corp_id,
-            "userId": person.staff_id or "",
-            "userIdType": 1,
-            "spaceType": "IM_GROUP" if group else "IM_ROBOT",
-            "spaceId": card.chat.id,
-            "extension": "{}",
-            "content": content,
-        }
-        if self.switches.callback_value:
-            body["value"] = content
+        body = presses.body_of(
+            card, person, action, params or {}, value=self.switches.callback_value
+        )
         press = SimPress(card, person, uuid.uuid4().hex)
         await self.stream.push_press(press, body)
         return press
@@ -341,12 +312,12 @@ class SimDingTalk:
     async def ping(self, client_id: str) -> None:
         """Send a system ping with an opaque of its own; answers count in ``connection.pongs``."""
         for connection in self.connections(client_id):
-            await self.stream.system(connection, "ping", {"opaque": uuid.uuid4().hex})
+            await connection.system("ping", {"opaque": uuid.uuid4().hex})
 
     async def system(self, client_id: str, topic: str, body: Json | None = None) -> None:
         """Send a SYSTEM frame, e.g. ``KEEPALIVE`` or a topic that nobody knows."""
         for connection in self.connections(client_id):
-            await self.stream.system(connection, topic, body or {})
+            await connection.system(topic, body or {})
 
     async def send_raw(self, client_id: str, text: str) -> None:
         """Send any text as a frame: garbage, unknown types. Answers to it are complained of."""
@@ -376,17 +347,7 @@ class SimDingTalk:
 
         Raises TimeoutError with what is there instead.
         """
-        deadline = time.monotonic() + timeout
-        while not (value := predicate()):
-            waiter = asyncio.get_running_loop().create_future()
-            self._waiters.append(waiter)
-            try:
-                await asyncio.wait_for(waiter, deadline - time.monotonic())
-            except TimeoutError:
-                if value := predicate():
-                    return value
-                raise TimeoutError(self._summary()) from None
-        return value
+        return await self._waiting.until(predicate, timeout)
 
     def _summary(self) -> str:
         cards = [(card.state, card.text[-40:]) for card in self.cards.values()]
@@ -395,22 +356,3 @@ class SimDingTalk:
             f"not within the time; calls={dict(self.calls)} refused={dict(self.refused)} "
             f"opened={dict(self.connections_opened)} cards={cards[-5:]} replies={replies[-5:]}"
         )
-
-    def _wake(self, _event: SimEvent | None = None) -> None:
-        waiters, self._waiters = self._waiters, []
-        for waiter in waiters:
-            if not waiter.done():
-                waiter.set_result(None)
-
-    def _accept(self) -> asyncio.Protocol:
-        if self._protocols is None:
-            raise RuntimeError("not started")
-        self.http_connections += 1
-        return self._protocols()
-
-
-def _request(message: Any, payload: Any, protocol: Any, writer: Any, task: Any) -> web.BaseRequest:
-    loop = asyncio.get_running_loop()
-    return web.BaseRequest(
-        message, payload, protocol, writer, task, loop, client_max_size=_BODY_LIMIT
-    )

@@ -6,54 +6,24 @@ message, a pong without its opaque) is written down in ``complaints``.
 """
 
 import asyncio
-import contextlib
 import json
 import random
 import time
 import uuid
 from collections import Counter
 from collections.abc import Coroutine
-from dataclasses import dataclass, field
 from typing import Any
 
 from aiohttp import WSMsgType, web
 
 from dod.sim.dingtalk import presses
+from dod.sim.dingtalk.connection import SimConnection
 from dod.sim.dingtalk.faults import Faults, GatewayFault, Json, Refusal, Switches
 from dod.sim.dingtalk.world import Ack, Push, SimApp, SimEvent, SimMessage, SimPress, World
 
 BOT_TOPIC = "/v1.0/im/bot/messages/get"
 CARD_TOPIC = "/v1.0/card/instances/callback"
 _KINDS = {"EVENT", "CALLBACK", "SYSTEM"}
-
-
-@dataclass(eq=False)
-class SimConnection:
-    """One websocket. ``leaving``: a ``disconnect`` frame was sent; nothing is pushed any more.
-
-    ``deaf``: it answers pings of the websocket, and nothing else goes either way (§2.2).
-    """
-
-    id: str
-    app: SimApp
-    topics: frozenset[str]
-    ws: web.WebSocketResponse = field(repr=False)
-    transport: asyncio.Transport = field(repr=False)
-    opened_at: float = field(default_factory=time.monotonic)
-    heard_at: float = field(default_factory=time.monotonic)
-    leaving: bool = False
-    half_open: bool = False
-    deaf: bool = False
-    closed: bool = False
-    frames: dict[str, str] = field(default_factory=dict)  # messageId → opaque of a ping, or ""
-    pongs: int = 0
-
-    async def send(self, text: str) -> None:
-        """Send a text frame; a dead, deaf or half-open link swallows it."""
-        if self.half_open or self.deaf or self.closed:
-            return
-        with contextlib.suppress(ConnectionError):
-            await self.ws.send_str(text)
 
 
 class Stream:
@@ -144,19 +114,14 @@ class Stream:
 
     async def _greet(self, connection: SimConnection) -> None:
         if self.switches.registered_frames:
-            await self.system(connection, "CONNECTED", {})
-            await self.system(connection, "REGISTERED", {})
+            await connection.system("CONNECTED", {})
+            await connection.system("REGISTERED", {})
         if self.switches.keepalive:
-            self.spawn(self._keep_alive(connection))
+            self.spawn(connection.keep_alive(self.switches.keepalive))
         waiting = [one for one in self._unsent if one.app is connection.app]
         self._unsent = [one for one in self._unsent if one.app is not connection.app]
         for message in waiting:
             await self.push(message)
-
-    async def _keep_alive(self, connection: SimConnection) -> None:
-        while not connection.closed:
-            await self.system(connection, "KEEPALIVE", {})
-            await asyncio.sleep(self.switches.keepalive)
 
     # ------------------------------------------------------------------ pushing
 
@@ -221,30 +186,11 @@ class Stream:
         frame = {"specVersion": "1.0", "type": "CALLBACK", "headers": headers, "data": data}
         return json.dumps(frame, ensure_ascii=False)
 
-    async def system(self, connection: SimConnection, topic: str, body: Json) -> None:
-        """A SYSTEM frame; like the real ones without specVersion and time (§2)."""
-        headers = {"topic": topic, "contentType": "application/json"}
-        if topic != "disconnect":
-            headers["messageId"] = uuid.uuid4().hex
-            connection.frames[headers["messageId"]] = body.get("opaque", "")
-        frame = {"type": "SYSTEM", "headers": headers, "data": json.dumps(body)}
-        await connection.send(json.dumps(frame))
-
     async def disconnect(self, connection: SimConnection) -> None:
         """Announce the end: no more pushes at once, TCP ends after the grace (§2.1)."""
         connection.leaving = True
-        await self.system(connection, "disconnect", {"reason": "connection is expired"})
-        self.spawn(self._drop_later(connection))
-
-    async def _drop_later(self, connection: SimConnection) -> None:
-        grace = self.switches.disconnect_grace
-        asked_at = time.monotonic()
-        while not connection.closed:
-            silent = time.monotonic() - max(asked_at, connection.heard_at)
-            if silent >= grace:
-                connection.transport.abort()
-                return
-            await asyncio.sleep(max(0.005, grace - silent))
+        await connection.system("disconnect", {"reason": "connection is expired"})
+        self.spawn(connection.drop_later(self.switches.disconnect_grace))
 
     # ------------------------------------------------------------------ hearing
 

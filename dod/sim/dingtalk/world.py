@@ -7,29 +7,15 @@ lists only grow, so that another thread may read them.
 
 import base64
 import itertools
-import json
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 from dod.sim.dingtalk.faults import Faults, Json, Switches
+from dod.sim.dingtalk.templates import PUBLIC, STATES, CardState, SimTemplate
 
-CardState = Literal["processing", "typing", "finished", "failed"]
 FrameKind = Literal["create", "stream", "finalize", "error", "put"]
-
-# DingTalk's public templates (dingtalk-protocol §5). The first two are steered by flowStatus.
-PUBLIC_CARD = "02fcf2f4-5e02-4a85-b672-46d1f715543e.schema"
-PUBLIC_MARKDOWN = "382e4302-551d-4880-bf29-a30acfab2e71.schema"
-PUBLIC_DEMO = "8aebdfb9-28f4-4a98-98f5-396c3dde41a0.schema"
-
-_STATES: dict[str, CardState] = {
-    "1": "processing",
-    "2": "typing",
-    "3": "finished",
-    "4": "processing",
-    "5": "failed",
-}
 
 
 @dataclass
@@ -110,17 +96,6 @@ class SimPress:
     answer: Json | None = None
 
 
-@dataclass(frozen=True)
-class SimTemplate:
-    """``public``: text shows and state changes only by flowStatus and sys_full_json_obj."""
-
-    id: str
-    key: str
-    public: bool = False
-    markdown: bool = True
-    published: bool = True
-
-
 class CardFrame(NamedTuple):
     """What the card showed from ``at`` (monotonic) on, and which call made it so."""
 
@@ -164,19 +139,9 @@ class SimCard:
     @property
     def text(self) -> str:
         """What a person reads on the card now."""
-        if self.blank or (self.template.public and not self._laid_out()):
+        if self.blank or (self.template.public and not self.template.lays_out(self.params)):
             return ""
         return self.params.get(self.template.key, "")
-
-    def _laid_out(self) -> bool:
-        """Whether the public template shows its text: flowStatus 2, 3 or 5, and an order."""
-        if self.params.get("flowStatus") not in {"2", "3", "5"}:
-            return False
-        try:
-            order = json.loads(self.params.get("sys_full_json_obj", "{}"))["order"]
-        except (ValueError, KeyError, TypeError):
-            return False
-        return isinstance(order, list) and self.template.key in order
 
     def put(self, params: dict[str, str], *, by_key: bool, blank_chars: int) -> None:
         """Set variables; without ``by_key`` all others are forgotten (§5.5)."""
@@ -184,7 +149,7 @@ class SimCard:
         if self.template.key in params or not by_key:
             self.blank = bool(blank_chars) and len(params.get(self.template.key, "")) > blank_chars
         if "flowStatus" in params:
-            self.flow = _STATES.get(params["flowStatus"], "processing")
+            self.flow = STATES.get(params["flowStatus"], "processing")
         elif self.template.public and not by_key:
             self.flow = "processing"
 
@@ -260,13 +225,7 @@ class World:
         self.cards: dict[str, SimCard] = {}
         self.replies: list[SimReply] = []
         self.listeners: list[Callable[[SimEvent], None]] = []
-        self.templates: dict[str, SimTemplate] = {}
-        for template in (
-            SimTemplate(PUBLIC_CARD, "msgContent", public=True),
-            SimTemplate(PUBLIC_MARKDOWN, "msgContent", public=True),
-            SimTemplate(PUBLIC_DEMO, "content"),
-        ):
-            self.templates[template.id] = template
+        self.templates = {template.id: template for template in PUBLIC}
         self._singles: dict[tuple[str, str], SimChat] = {}
         self._numbers = itertools.count(1)
 

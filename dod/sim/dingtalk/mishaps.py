@@ -1,0 +1,52 @@
+"""Calls that the simulated DingTalk spoils: late, with a proxy's page, not at all, cut off."""
+
+import asyncio
+
+from aiohttp import web
+
+from dod.sim.dingtalk.faults import Api, Mishap
+from dod.sim.dingtalk.gate import Gate
+from dod.sim.dingtalk.robot import Robot
+from dod.sim.dingtalk.world import SimApp, SimEvent
+
+
+class Mishaps:
+    """Lifecycle: ``closing.set()`` ends hanging calls. Thread: the simulator's loop."""
+
+    def __init__(self, gate: Gate, robot: Robot) -> None:
+        self.closing = asyncio.Event()
+        self._gate = gate
+        self._robot = robot
+
+    async def due(self, app: SimApp | None, api: Api) -> Mishap | None:
+        """Spend the API's latency; then what is planned for this call."""
+        self._gate.world.tell(SimEvent("arrival", (app.client_id if app else "", api)))
+        if seconds := self._gate.delay(app, api):
+            await asyncio.sleep(seconds)
+        return self._gate.mishap(app, api)
+
+    async def spoil(
+        self,
+        request: web.BaseRequest,
+        app: SimApp | None,
+        api: Api,
+        mishap: Mishap,
+        *,
+        status: int = 502,
+    ) -> web.Response:
+        self._gate.count(app, api, mishap)
+        if api == "webhook":
+            self._robot.spoil(request.query.get("session", ""), mishap)
+        if mishap == "html":
+            page = "<html><head><title>Error</title></head><body>Tengine</body></html>"
+            return web.Response(status=status, text=page, content_type="text/html")
+        if mishap == "hang":
+            await self.closing.wait()
+        return await self.drop(request)
+
+    @staticmethod
+    async def drop(request: web.BaseRequest) -> web.Response:
+        """End the TCP connection; the response goes nowhere."""
+        if request.transport is not None:
+            request.transport.abort()
+        return web.Response(status=503)
