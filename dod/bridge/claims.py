@@ -165,10 +165,6 @@ class Claim:
                 self.text = text
             await self._write(self.state)
 
-    def replaced(self) -> None:
-        """The text is another one now: none of it stands on the cards before the last."""
-        self.ends = [0] * len(self.ends)
-
     async def filing(self, start: int) -> None:
         """What comes behind ``start`` is about to be sent as a file; 0: it was not."""
         self.filed = start

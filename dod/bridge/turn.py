@@ -232,7 +232,6 @@ class Turn:
             if withdrawn:
                 self.claim.withdrawn()
                 self._writer.replaced(say("withdrawn", self.tongue))
-                self.claim.replaced()
             self._writer.touch()
 
     # -- the end
