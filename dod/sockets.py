@@ -218,7 +218,11 @@ class Network(AsyncNetworkBackend):
                 transport, flow = await loop.create_connection(Flow, sock=connected)
         except TimeoutError as exc:
             raise ConnectTimeout from exc
-        except OSError as exc:
+        except (
+            OSError,
+            UnicodeError,
+            OverflowError,
+        ) as exc:  # also what cannot be looked up at all
             raise ConnectError(str(exc)) from exc
         return Connection(transport, flow)
 

@@ -3,20 +3,26 @@
 import asyncio
 import time
 
-from dod.messages import Finished, Started, TextDelta
+import pytest
+
+from dod.messages import Abilities, Attachment, FileRule, Finished, Message, Started, TextDelta
 from tests.scene import Scene, message
 
+PICTURE = message(1, "", kind="picture", attachments=(Attachment("picture", "code"),))
 
-def test_what_comes_while_the_bot_leaves_is_left_for_the_next_start() -> None:
+
+@pytest.mark.parametrize("said", [message(1), PICTURE])
+def test_what_comes_while_the_bot_leaves_is_left_for_the_next_start(said: Message) -> None:
     """A channel hands over until it has hung up; nobody's turn begins any more."""
 
     async def run() -> Scene:
         scene = Scene()
+        scene.app.can = Abilities(files=FileRule(frozenset({"image"}), most=3))
         running = asyncio.create_task(scene.bot.run())
         await scene.until(scene.bot._line.connected.is_set)
 
         async def leave() -> None:
-            await scene.say(message(1))
+            await scene.say(said)
             scene.channel.left.set()
 
         scene.channel.leave = leave  # type: ignore[method-assign]

@@ -282,3 +282,16 @@ def test_a_host_is_a_name_or_an_address_of_either_family(host: str) -> None:
         pytest.skip("no IPv6 here")
     with listening:
         asyncio.run(scene(listening.getsockname()[1]))
+
+
+@pytest.mark.parametrize(
+    ("host", "port"), [("dify..example", 80), ("a" * 64 + ".example", 80), ("127.0.0.1", 70_000)]
+)
+def test_an_address_that_cannot_be_one_is_a_connect_error(host: str, port: int) -> None:
+    """As a host that is not there: whoever waits is told so, and no bug is reported."""
+
+    async def scenario() -> None:
+        with pytest.raises(httpcore.ConnectError):
+            await Network().connect_tcp(host, port, timeout=10)
+
+    asyncio.run(scenario())

@@ -37,6 +37,7 @@ class Pairing:
 
     def __init__(self) -> None:
         self._waiting: dict[Owner, Waiting] = {}
+        self._closed = False
 
     def enter(self, owner: Owner, claim: Claim) -> Waiting:
         """Begin to wait, with what waits already. At receipt, so that order is kept."""
@@ -44,6 +45,9 @@ class Pairing:
         if earlier is not None:
             earlier.over.set()
         waiting = Waiting(owner, [*(earlier.claims if earlier else ()), claim])
+        if self._closed:
+            waiting.over.set()
+            return waiting
         self._waiting[owner] = waiting
         return waiting
 
@@ -105,6 +109,7 @@ class Pairing:
         return waiting.claims
 
     def close(self) -> None:
-        """Shutting down: what waits stays on disk for the next start."""
+        """Shutting down: what waits, now or later, stays on disk for the next start."""
+        self._closed = True
         for owner in tuple(self._waiting):
             self.drop(owner)

@@ -244,6 +244,7 @@ class Reception:
     def give_up(self) -> None:
         """Shutting down: end every turn with what it has and a sentence."""
         self.lanes.close()
+        self._pairing.close()
         self.insisting.hurry()
         self.underway.give_up()
 
