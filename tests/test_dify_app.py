@@ -397,6 +397,26 @@ def test_kept_connection_that_dies_when_used_is_replaced() -> None:
     asyncio.run(main())
 
 
+def test_workflow_is_not_asked_again_where_a_kept_connection_dies() -> None:
+    """It may have begun: nobody can tell that from a connection that was closed already."""
+    done = b'data: {"event": "workflow_finished", "workflow_run_id": "r", "task_id": "t", "data": '
+    done += b'{"status": "succeeded", "outputs": {"text": "Hi"}}}\n\n'
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: %d\r\n\r\n"
+    whole = head % len(done) + done
+
+    async def main() -> None:
+        async with Replay([Play(whole), Play(), Play(whole)]) as dify:
+            app = DifyApp(url=dify.url, key=KEY, app_type="workflow", pauses=())
+            assert (await hear(app, asked())).text == "Hi"
+            told = await hear(app, asked())
+            await app.aclose()
+            assert told.error
+            assert told.error.key == "dify_cut"
+            assert len(dify.plays) == 1
+
+    asyncio.run(main())
+
+
 def test_new_connection_that_dies_is_not_asked_again() -> None:
     told, dify = against_bytes(Play(), Play(STREAM + MESSAGE + END), pauses=(0.0,))
     assert told.error

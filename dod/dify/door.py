@@ -83,7 +83,11 @@ class Door:
         return error.key != "dify_gateway" or took < _AT_ONCE
 
     async def _send(self, body: Json) -> httpx.Response:
-        """One attempt; more only while kept connections turn out to be closed already."""
+        """One attempt; more only while kept connections turn out to be closed already.
+
+        A workflow is not asked again even so: a Dify that dies with the question in its hands looks
+        the same, and a workflow has effects.
+        """
         while True:
             dialled = False
 
@@ -104,7 +108,7 @@ class Door:
             except TimeoutError as exc:
                 raise trouble("dify_timeout", "no response") from exc
             except (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError) as exc:
-                if dialled:
+                if dialled or self._kind == "workflow":
                     raise no_answer(exc) from exc
             except httpx.HTTPError as exc:
                 raise no_answer(exc) from exc
