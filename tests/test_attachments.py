@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from dod.bridge.claims import Claim, Claims
+from dod.bridge.claim import Claim
+from dod.bridge.claims import Claims
 from dod.bridge.pairing import Pairing
 from dod.config.spec import Limits
 from dod.errors import DifyError, DingTalkBusy, FileNotTaken

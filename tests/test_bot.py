@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from dod.bridge import turn as turn_module
-from dod.bridge.claims import Claim
+from dod.bridge.claim import Claim
 from dod.config.spec import Allow, Config, Conversation, Limits, Show
 from dod.errors import (
     AnswerCut,

@@ -10,7 +10,8 @@ import pytest
 
 from dod.bridge import bot as bot_module
 from dod.bridge.bot import Bot
-from dod.bridge.claims import Claim, Claims
+from dod.bridge.claim import Claim
+from dod.bridge.claims import Claims
 from dod.config.spec import BotSpec, Config
 from dod.messages import Finished, Message, Press, PressReply, Started, TextDelta
 from dod.ports import Json, StateChange

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from dod.bridge import claim as claim_module
 from dod.bridge import claims as claims_module
 from dod.bridge.claims import Claims
 from dod.bridge.conversations import Conversations
@@ -35,8 +36,8 @@ class SlowStore(MemoryStore):
 
 @pytest.fixture(autouse=True)
 def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(claims_module, "CLAIM_WAIT", 0.01)
-    monkeypatch.setattr(claims_module, "STORE_WAIT", 0.01)
+    monkeypatch.setattr(claim_module, "CLAIM_WAIT", 0.01)
+    monkeypatch.setattr(claim_module, "STORE_WAIT", 0.01)
 
 
 def test_a_slow_disk_delays_no_acknowledgement() -> None:
@@ -114,8 +115,8 @@ def test_a_disk_that_hangs_is_waited_for_once_and_not_at_every_write(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The first wait is longer than the test may take: whoever waits so long again is caught."""
-    monkeypatch.setattr(claims_module, "CLAIM_WAIT", 0.05)
-    monkeypatch.setattr(claims_module, "STORE_WAIT", 3600.0)
+    monkeypatch.setattr(claim_module, "CLAIM_WAIT", 0.05)
+    monkeypatch.setattr(claim_module, "STORE_WAIT", 3600.0)
     monkeypatch.setattr("dod.bridge.patience.ENOUGH", 0.1)
     monkeypatch.setattr("dod.bridge.patience.HARDLY", 0.001)
 

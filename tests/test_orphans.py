@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dod.bridge.claims import KEEP, Claim
+from dod.bridge.claim import KEEP, Claim
 from dod.config.spec import Config
 from dod.errors import DingTalkBusy
 from dod.messages import Message

@@ -4,7 +4,7 @@ import asyncio
 import io
 import zipfile
 
-from dod.bridge.claims import Claim
+from dod.bridge.claim import Claim
 from dod.bridge.rest import rest_as_file
 from dod.bridge.room import Room
 from dod.errors import DingTalkBusy, DingTalkError, FileRefused

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 
-from dod.bridge.claims import Claim
+from dod.bridge.claim import Claim
 from dod.bridge.pages import longest, pages
 from dod.bridge.room import Room
 from dod.bridge.typewriter import Typewriter

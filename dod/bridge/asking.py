@@ -5,7 +5,7 @@ from typing import Protocol
 
 from dod.bridge.answer import Answer
 from dod.bridge.attachments import Intake, Prepared
-from dod.bridge.claims import Claim
+from dod.bridge.claim import Claim
 from dod.bridge.conversations import Conversations, user_of
 from dod.bridge.extras import Extras
 from dod.bridge.inputs import question_of

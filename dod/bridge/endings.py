@@ -8,7 +8,7 @@ import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 
-from dod.bridge.claims import Claim
+from dod.bridge.claim import Claim
 from dod.bridge.pacing import Pace
 from dod.bridge.replies import Delivery, reply
 from dod.bridge.rest import rest_as_file

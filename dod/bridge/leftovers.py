@@ -3,7 +3,7 @@
 import logging
 import time
 
-from dod.bridge.claims import KEEP, Claim
+from dod.bridge.claim import KEEP, Claim
 from dod.bridge.endings import card_writer, finish
 from dod.bridge.markdown import joined
 from dod.bridge.serving import Serving

@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable, Collection, Coroutine
 from typing import Any
 
-from dod.bridge.claims import KEEP, OPEN, Claim
+from dod.bridge.claim import KEEP, OPEN, Claim
 from dod.bridge.endings import INSIST
 from dod.bridge.leftovers import age, left_to_say
 from dod.bridge.replies import reply

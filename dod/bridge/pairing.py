@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 from dataclasses import dataclass, field, replace
 
-from dod.bridge.claims import Claim
+from dod.bridge.claim import Claim
 from dod.config.spec import BotSpec
 from dod.messages import ConversationKey, Message
 

@@ -9,7 +9,8 @@ import logging
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from dod.bridge.claims import Claim, Claims
+from dod.bridge.claim import Claim
+from dod.bridge.claims import Claims
 from dod.bridge.orphans import Orphans
 from dod.bridge.patience import Patience
 from dod.bridge.resumption import Resumption

@@ -9,7 +9,8 @@ from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from dod.bridge.attachments import Intake
-from dod.bridge.claims import Claim, Claims
+from dod.bridge.claim import Claim
+from dod.bridge.claims import Claims
 from dod.bridge.commands import AT_ONCE, Command, command_in
 from dod.bridge.conversations import Conversations, key_of
 from dod.bridge.endings import Insisting

@@ -5,7 +5,7 @@ import logging
 import zipfile
 from collections.abc import Awaitable, Callable
 
-from dod.bridge.claims import Claim
+from dod.bridge.claim import Claim
 from dod.bridge.pages import continued
 from dod.bridge.room import Room
 from dod.errors import DingTalkError, FileRefused

@@ -8,7 +8,7 @@ import logging
 from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, Protocol
 
-from dod.bridge.claims import Claim
+from dod.bridge.claim import Claim
 from dod.bridge.commands import Command, command_in
 from dod.bridge.conversations import key_of
 from dod.bridge.endings import Insisting

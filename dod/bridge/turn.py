@@ -12,7 +12,7 @@ from typing import Any, Literal
 from dod.bridge.answer import Answer
 from dod.bridge.asking import Asking
 from dod.bridge.attachments import Intake
-from dod.bridge.claims import Claim
+from dod.bridge.claim import Claim
 from dod.bridge.conversations import Conversations, user_of
 from dod.bridge.endings import card_writer, finish
 from dod.bridge.extras import Extras

@@ -8,7 +8,7 @@ from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, Literal, Protocol
 
 from dod.bridge.attachments import Intake
-from dod.bridge.claims import Claim
+from dod.bridge.claim import Claim
 from dod.bridge.conversations import Conversations
 from dod.bridge.endings import Insisting
 from dod.bridge.extras import Extras
