@@ -17,6 +17,7 @@ T = TypeVar("T")
 ENOUGH = 6.0  # seconds since the oldest call that hangs; SQLite itself waits five for a lock
 STORE_WAIT = 5.0  # seconds for one call, while none hangs; then the turn goes on without it
 HARDLY = 0.1  # seconds for each call after that
+STOOD_STILL = 1.0  # seconds by which a timer is late only if this process did not run
 
 
 class Patience:
@@ -27,13 +28,18 @@ class Patience:
 
     async def wait(self, call: "asyncio.Task[Any]", seconds: float) -> bool:
         """Whether ``call`` has ended, after at most ``seconds``; it goes on in any case."""
-        began = asyncio.get_running_loop().time()
-        if self._hanging:
-            left = min(self._hanging.values()) + ENOUGH - began
-            seconds = min(seconds, max(left, HARDLY))
-        done, _ = await asyncio.wait({call}, timeout=seconds)
-        if done:
-            return True
+        now = asyncio.get_running_loop().time
+        stood_still = True
+        while stood_still:
+            began = now()
+            if self._hanging:
+                left = min(self._hanging.values()) + ENOUGH - began
+                seconds = min(seconds, max(left, HARDLY))
+            done, _ = await asyncio.wait({call}, timeout=seconds)
+            if done:
+                return True
+            # A sleeping host or a paused container: the store had no more time than we had.
+            stood_still = now() - began > seconds + STOOD_STILL
         if not self._hanging:
             log.warning("store is slow: going on without it")
         self._hanging[call] = began
