@@ -5,7 +5,7 @@ Each scenario asks the same of every bridge, at neighbours made anew, and never 
 
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -64,12 +64,13 @@ def running(
     people: int = 1,
     qps: int = 0,
     latency: float = 0.0,
-    paces: Sequence[str] = (),
+    keys: Mapping[str, Mapping[str, object]] | None = None,
     tls: bool = False,
 ) -> Iterator[tuple[Running, Neighbours]]:
     """A bridge of ``kind`` between neighbours, all ``names`` connected, with room for ``people``.
 
     A worker of dod's carries 16 turns, one of the original's one, on a connection of its own.
+    ``keys``: of dod's bots, by name.
     """
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name, ExitStack() as stack:
         folder = Path(name)
@@ -84,7 +85,7 @@ def running(
             names,
             workers=max(1, workers),
             qps=OURS if qps else 0,
-            keys={one: {"card_updates": pace} for one, pace in zip(names, paces, strict=False)},
+            keys=keys or {},
             ca=files[0] if files else None,
         )
         yield stack.enter_context(Running(bridge, near, folder / kind)), near
@@ -219,7 +220,8 @@ def book(plan: Plan) -> list[Row]:
     events = Row("events of Dify read per second of CPU", "", "≥ 10,000")
     lost = Row("50,000 characters: answers not whole", "answers", "0")
     for kind in plan.kinds:
-        with running(kind, BOOK) as (bridge, _):
+        # All on cards, as the others have it; usually dod sends a file after the fourth.
+        with running(kind, BOOK, keys={"it": {"answer_file_after_cards": 0}}) as (bridge, _):
             if kind != "original":
                 bridge.crowd(1, PATIENCE)  # not counted: connections are opened
             # The original's first one would still be under way when the next is asked.
@@ -337,7 +339,8 @@ def pacing(plan: Plan) -> list[Row]:
 
     def measure(kind: Kind, speech: Speech, title: str, runs: int) -> None:
         names = PACES if kind == "dod" else PACES[:1]
-        with running(kind, speech, names=names, paces=PACES) as (bridge, _):
+        keys = {one: {"card_updates": pace} for one, pace in zip(names, PACES, strict=False)}
+        with running(kind, speech, names=names, keys=keys) as (bridge, _):
             for _ in range(runs):
                 seconds = speech.tokens * speech.interval + PATIENCE
                 seen = bridge.crowd(1, seconds, names)
