@@ -113,7 +113,7 @@ class Pools(httpx.AsyncBaseTransport):
         except BaseException:
             self._busy[number] -= 1
             raise
-        response.stream = _Counted(response.stream, functools.partial(self._free, number))
+        response.stream = _Counted(response, functools.partial(self._free, number))
         return response
 
     async def _close_idle(self) -> None:
@@ -132,12 +132,18 @@ class Pools(httpx.AsyncBaseTransport):
 
 
 class _Counted(httpx.AsyncByteStream):
-    """A response body that says once when it is done with."""
+    """A response body that says once when it is done with, and lets go of its response then.
 
-    def __init__(self, stream: object, done: Callable[[], None]) -> None:
+    httpx lays a stream over it that knows its response, which knows that stream: some fifty objects
+    for each call that only the collector would end.
+    """
+
+    def __init__(self, response: httpx.Response, done: Callable[[], None]) -> None:
+        stream = response.stream
         if not isinstance(stream, httpx.AsyncByteStream):
             raise TypeError("an asynchronous transport gives asynchronous streams")
         self._stream = stream
+        self._response: httpx.Response | None = response
         self._done: Callable[[], None] | None = done
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
@@ -149,3 +155,9 @@ class _Counted(httpx.AsyncByteStream):
         if done is not None:
             done()
         await self._stream.aclose()
+        response, self._response = self._response, None
+        if response is not None:
+            response.stream = _OVER
+
+
+_OVER = httpx.ByteStream(b"")

@@ -97,7 +97,8 @@ class Pictures:
                 log.warning("bot=%s a file was not sent: %s", self._serving.spec.name, error)
 
     def close(self) -> None:
-        """What is not there by now will not be."""
+        """What is not there by now will not be; nobody is told of a change any more."""
+        self._changed = _nobody
         for one in self._known.values():
             if one.task is not None and not one.task.done():
                 one.task.cancel()
@@ -183,6 +184,10 @@ class Pictures:
         if not content:
             raise FileNotTaken("0 bytes", key="picture_empty")
         return bytes(content)
+
+
+def _nobody() -> None:
+    """Has been told all there was: see ``heap``, turns are ended without the collector."""
 
 
 def _kind(head: bytes, one: _One) -> MediaKind:

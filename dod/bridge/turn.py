@@ -5,6 +5,7 @@ A turn holds the spec, app and channel it began with, whatever is saved meanwhil
 
 import asyncio
 import contextlib
+import functools
 import logging
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -52,7 +53,9 @@ class Turn:
         self.place = place
         self.serving = serving
         self.tongue = tongue
-        self._pictures = Pictures(serving, claim.message, tongue, self._show)
+        self._pictures = pictures = Pictures(serving, claim.message, tongue, self._show)
+        self._conversations = conversations
+        self._intake = intake
         self._extras = extras
         self._given_up: asyncio.Future[Reason] = asyncio.get_running_loop().create_future()
         self._answer = Answer(serving.app, user_of(place.key))
@@ -68,28 +71,13 @@ class Turn:
                 claim,
                 serving,
                 pace,
-                source=lambda: self._view.text(complete=False),
-                settled=lambda: not self._pictures.under_way,
+                source=functools.partial(self._view.text, complete=False),
+                settled=lambda: not pictures.under_way,
                 tongue=tongue,
-                on_opening=self._opening,
+                on_opening=functools.partial(_opening, claim, place),
             )
         else:
             self._writer = None
-        self._asking = Asking(
-            claim,
-            place.key,
-            serving,
-            answer=self._answer,
-            view=self._view,
-            pictures=self._pictures,
-            extras=extras,
-            conversations=conversations,
-            intake=intake,
-            writer=self._writer,
-            show=self._show,
-            notice=self._notice,
-            tongue=tongue,
-        )
         self._started = 0.0
         self.unsettled = False  # the answer has no end yet: see ``endings.Insisting``
 
@@ -179,13 +167,6 @@ class Turn:
         else:
             await self._say_once(sentence)
 
-    async def _opening(self, cards: int, text: str, ends: Sequence[int]) -> None:
-        """A card is about to be created: a chat's first ones in the order of its messages."""
-        await self.claim.opening(cards, text, ends)
-        if cards == 1:
-            await self.place.in_order()
-            self.place.opened()
-
     async def _end_unasked(self) -> Outcome:
         """Given up in the queue: stopped by its person, or left for the next start."""
         if self._given_up.result() == "shutting_down":
@@ -202,7 +183,7 @@ class Turn:
 
     async def _listen_until_given_up(self) -> None:
         answer = self._answer
-        listening = asyncio.create_task(self._asking.listen(), name=f"listen {self.message.id}")
+        listening = asyncio.create_task(self._ask().listen(), name=f"listen {self.message.id}")
         try:
             await self._first_of(listening, None)
             if not listening.done():
@@ -215,6 +196,23 @@ class Turn:
             listening.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await listening
+
+    def _ask(self) -> Asking:
+        return Asking(
+            self.claim,
+            self.place.key,
+            self.serving,
+            answer=self._answer,
+            view=self._view,
+            pictures=self._pictures,
+            extras=self._extras,
+            conversations=self._conversations,
+            intake=self._intake,
+            writer=self._writer,
+            show=self._show,
+            notice=self._notice,
+            tongue=self.tongue,
+        )
 
     async def _fetch_pictures(self) -> None:
         """Also those that no update has shown yet. Who wants it to end need not wait for them."""
@@ -273,3 +271,11 @@ class Turn:
             self._chars,
             writer.updates if writer else 0,
         )
+
+
+async def _opening(claim: Claim, place: Place, cards: int, text: str, ends: Sequence[int]) -> None:
+    """A card is about to be created: a chat's first ones in the order of its messages."""
+    await claim.opening(cards, text, ends)
+    if cards == 1:
+        await place.in_order()
+        place.opened()
