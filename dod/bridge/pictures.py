@@ -187,7 +187,7 @@ class Pictures:
 
 
 def _nobody() -> None:
-    """Has been told all there was: see ``heap``, turns are ended without the collector."""
+    """In place of the turn: one that its pictures still knew would be left to the collector."""
 
 
 def _kind(head: bytes, one: _One) -> MediaKind:

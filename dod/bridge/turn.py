@@ -1,6 +1,7 @@
 """One message in, one reply out: the product, told in ``Turn.run``.
 
 A turn holds the spec, app and channel it began with, whatever is saved meanwhile.
+Nothing that it holds holds it when it has ended, so that its memory is free at once.
 """
 
 import asyncio
