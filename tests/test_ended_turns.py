@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from dod.sim.dify.scripts import Answer, Fault
-from tests.test_pictures import PNG
 from tests.office import Office
+from tests.test_pictures import PNG
 
 ANSWERS = 5
 TEXT = Answer("a few words of an answer", interval=0.002)
