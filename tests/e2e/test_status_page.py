@@ -1,4 +1,4 @@
-"""The status page in a real Chromium: bots, file and quota as an admin sees them, on a phone, too."""
+"""The status page in a real Chromium: bots, file and quota, as an admin sees them on a phone."""
 
 import asyncio
 import time
