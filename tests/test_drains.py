@@ -46,13 +46,13 @@ def test_who_is_still_let_in_at_a_drain_is_left_for_the_next_start() -> None:
         running = asyncio.create_task(scene.bot.run())
         await scene.say(message(1))
         await scene.until(lambda: len(scene.app.questions) == 1)
-        refusal = scene.bot._reception._refusal
+        refusal = scene.bot._reception._desk._refusal
 
         async def slow(*args: object, **more: object) -> str | None:
             await disk.wait()
             return await refusal(*args, **more)  # type: ignore[arg-type]
 
-        scene.bot._reception._refusal = slow  # type: ignore[method-assign]
+        scene.bot._reception._desk._refusal = slow  # type: ignore[method-assign]
         await scene.say(message(2))
         draining = asyncio.create_task(scene.bot.drain(time.monotonic() + 3600))
         await scene.until(scene.channel.left.is_set)
