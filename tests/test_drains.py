@@ -19,7 +19,7 @@ def test_what_comes_while_the_bot_leaves_is_left_for_the_next_start(said: Messag
         scene = Scene()
         scene.app.can = Abilities(files=FileRule(frozenset({"image"}), most=3))
         running = asyncio.create_task(scene.bot.run())
-        await scene.until(scene.bot._line.connected.is_set)
+        await scene.until(scene.bot._lines.current.connected.is_set)
 
         async def leave() -> None:
             await scene.say(said)
