@@ -155,7 +155,7 @@ def test_uploaded_pictures_are_shown_and_nothing_else() -> None:
         try:
             port = await page.start("127.0.0.1", 0)
             app = sim.add_app("ding1", "secret")
-            picture = sim._robot.upload("image", "a.png", PNG)["media_id"]
+            picture = sim._files.upload("image", "a.png", PNG)["media_id"]
             param = json.dumps({"photoURL": picture})
             body = {"robotCode": "ding1", "msgKey": "sampleImageMsg", "msgParam": param}
             sim._robot.send_single(app, {**body, "userIds": ["tom"]})

@@ -6,6 +6,7 @@ from functools import partial
 from typing import TypedDict
 
 from dod.sim.dingtalk.faults import Faults, Json, Switches
+from dod.sim.dingtalk.files import Files
 from dod.sim.dingtalk.message import IN_GROUPS, KINDS, Body
 from dod.sim.dingtalk.quotes import Quotable, naming, replied
 from dod.sim.dingtalk.robot import Robot
@@ -27,9 +28,12 @@ class How(TypedDict, total=False):
 class Saying:
     """Lifecycle: as the world's. Thread: the simulator's loop."""
 
-    def __init__(self, world: World, robot: Robot, switches: Switches, faults: Faults) -> None:
+    def __init__(
+        self, world: World, robot: Robot, files: Files, switches: Switches, faults: Faults
+    ) -> None:
         self._world = world
         self._robot = robot
+        self._files = files
         self._switches = switches
         self._faults = faults
 
@@ -64,7 +68,7 @@ class Saying:
         ago, lifetime = how.get("created_ago", 0.0), self._switches.webhook_lifetime
         created = time.time() + self._faults.clock_ahead - ago
         quotes = how.get("quotes")
-        keep = partial(self._robot.add_file, app)
+        keep = partial(self._files.add, app)
         body = Body(
             app=app,
             chat=chat,
@@ -78,7 +82,7 @@ class Saying:
             switches=self._switches,
             file=keep,
             sent=how.get("file"),
-            quoted=replied(quotes, chat.id, self._robot.media, keep) if quotes else None,
+            quoted=replied(quotes, chat.id, self._files.media, keep) if quotes else None,
         ).build(over_quota=how.get("over_quota", False))
         body.update(naming(quotes, chat.id) if quotes else {})
         body.update(how.get("raw") or {})

@@ -19,6 +19,7 @@ from dod.sim.dingtalk import presses
 from dod.sim.dingtalk.cards import Cards
 from dod.sim.dingtalk.connection import SimConnection
 from dod.sim.dingtalk.faults import Api, Faults, Json, Switches
+from dod.sim.dingtalk.files import Files
 from dod.sim.dingtalk.gate import Gate
 from dod.sim.dingtalk.http import Http
 from dod.sim.dingtalk.listener import Listener
@@ -68,10 +69,13 @@ class SimDingTalk:
         self.gate = Gate(self.world, self.switches, self.faults, qps)
         self.gate.month_quota = month_quota
         self.stream = Stream(self.world, self.switches, self.faults)
-        self._robot = Robot(self.world, self.switches, self.faults)
-        self._saying = Saying(self.world, self._robot, self.switches, self.faults)
+        self._files = Files(self.world, self.switches)
+        self._robot = Robot(self.world, self._files, self.switches, self.faults)
+        self._saying = Saying(self.world, self._robot, self._files, self.switches, self.faults)
         cards = Cards(self.world, self.switches, self.faults)
-        self._http = Http(self.gate, self.stream, cards, self._robot, self.switches)
+        self._http = Http(
+            self.gate, self.stream, cards, self._robot, self._files, switches=self.switches
+        )
         self._listener = Listener(self._http.serve, host, port, tls)
         self.url = ""
         self._waiting = Waiting(self.world, self._summary)
@@ -80,7 +84,8 @@ class SimDingTalk:
 
     async def start(self) -> "SimDingTalk":
         """Listen. ``url`` is then both the OpenAPI's and the old API's endpoint."""
-        self.url = self.stream.url = self._robot.url = await self._listener.start()
+        self.url = await self._listener.start()
+        self.stream.url = self._robot.url = self._files.url = self.url
         return self
 
     async def close(self) -> None:
@@ -110,7 +115,7 @@ class SimDingTalk:
     @property
     def media(self) -> dict[str, bytes]:
         """What was uploaded, by media_id."""
-        return self._robot.media
+        return self._files.media
 
     @property
     def calls(self) -> Counter[tuple[str, Api]]:
@@ -212,7 +217,7 @@ class SimDingTalk:
 
     def add_file(self, client_id: str, name: str, content: bytes) -> str:
         """A file for a message's ``raw`` content; returns its downloadCode."""
-        return self._robot.add_file(self.apps[client_id], name, content)
+        return self._files.add(self.apps[client_id], name, content)
 
     # ------------------------------------------------------------------ trouble
 
