@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from dod.bridge import bot as bot_module
+from dod.bridge import lines as lines_module
 from dod.bridge.bot import Bot
 from dod.bridge.claim import Claim
 from dod.bridge.claims import Claims
@@ -40,7 +40,7 @@ class RefusedChannel(FakeChannel):
 
 @pytest.fixture(autouse=True)
 def short_proof(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bot_module, "PROOF", 0.005)
+    monkeypatch.setattr(lines_module, "PROOF", 0.005)
 
 
 class Office:
@@ -321,7 +321,7 @@ class SlowToLeave(FakeChannel):
 def test_an_idle_old_channel_is_closed_only_when_it_has_left() -> None:
     async def scenario(office: Office) -> None:
         slow = SlowToLeave()
-        office.bot._line.channel.leave = slow.leave  # type: ignore[method-assign]
+        office.bot._lines.current.channel.leave = slow.leave  # type: ignore[method-assign]
         office.bot.take(OTHER_SECRET)
         await office.generation(2)
         await asyncio.sleep(0.02)

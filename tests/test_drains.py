@@ -19,7 +19,7 @@ def test_what_comes_while_the_bot_leaves_is_left_for_the_next_start(said: Messag
         scene = Scene()
         scene.app.can = Abilities(files=FileRule(frozenset({"image"}), most=3))
         running = asyncio.create_task(scene.bot.run())
-        await scene.until(scene.bot._line.connected.is_set)
+        await scene.until(scene.bot._lines.current.connected.is_set)
 
         async def leave() -> None:
             await scene.say(said)
@@ -46,13 +46,13 @@ def test_who_is_still_let_in_at_a_drain_is_left_for_the_next_start() -> None:
         running = asyncio.create_task(scene.bot.run())
         await scene.say(message(1))
         await scene.until(lambda: len(scene.app.questions) == 1)
-        refusal = scene.bot._reception._refusal
+        refusal = scene.bot._reception._desk._refusal
 
         async def slow(*args: object, **more: object) -> str | None:
             await disk.wait()
             return await refusal(*args, **more)  # type: ignore[arg-type]
 
-        scene.bot._reception._refusal = slow  # type: ignore[method-assign]
+        scene.bot._reception._desk._refusal = slow  # type: ignore[method-assign]
         await scene.say(message(2))
         draining = asyncio.create_task(scene.bot.drain(time.monotonic() + 3600))
         await scene.until(scene.channel.left.is_set)

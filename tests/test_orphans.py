@@ -304,12 +304,12 @@ def test_it_is_told_by_the_channel_that_serves_at_that_moment(
     scene = Scene(store=left())
     first, second = ClosingChannel(now=NOW), FakeChannel(now=NOW)
     first.faults.on("reply", 0, BUSY)
-    scene.bot._line.channel = scene.bot._servings.newest.channel = first
+    scene.bot._lines.current.channel = scene.bot._servings.newest.channel = first
 
     async def act() -> None:
         running = asyncio.create_task(scene.bot.run())
         await scene.until(lambda: first.faults.counts.get("reply", 0) >= 1)
-        scene.bot._make_channel = lambda _: second
+        scene.bot._lines._make_channel = lambda _: second
         scene.bot.take(replace(SPEC, dingtalk_app_client_secret="new"))
         await scene.until(lambda: first.closed)
         orphans = scene.bot._promises.orphans

@@ -70,7 +70,7 @@ def on_thread(store: DiskStore, act: Callable[[], T]) -> T:
 
 def pragma(store: DiskStore, statement: str) -> None:
     """Change the store's own connection: a limit on pages makes a full disk, and so on."""
-    on_disk = store._records
+    on_disk = store._keeping._records
     assert on_disk is not None
     on_thread(store, lambda: on_disk._connection.execute(f"PRAGMA {statement}").fetchall())
 
@@ -119,7 +119,7 @@ def test_a_disk_that_refuses_is_said_once_and_written_back_when_it_works(
     pragma(store, "max_page_count = 1000000")
     pragma(store, "query_only = 0")
     wait_until(lambda: store.trouble is None)
-    assert not store._kept
+    assert not store._keeping._kept
     store = opened()
     assert get(store, "key/4") == big
     assert get(store, "deleted") is None
@@ -129,7 +129,7 @@ def test_a_commit_that_fails_leaves_no_transaction_behind(opened: Open) -> None:
     store = opened(retry_every=3600)
     pragma(store, "max_page_count = 1")
     put(store, "big", {"text": "x" * 100_000})
-    on_disk = store._records
+    on_disk = store._keeping._records
     assert on_disk is not None
     assert not on_thread(store, lambda: on_disk._connection.in_transaction)
 
@@ -422,8 +422,8 @@ def test_kill_9_loses_nothing_that_was_put(path: Path) -> None:
 
 def test_ten_thousand_keys_are_one_walk_along_the_index(opened: Open, path: Path) -> None:
     store = opened()
-    assert store._records is not None
-    records_ = store._records
+    assert store._keeping._records is not None
+    records_ = store._keeping._records
 
     def fill() -> None:
         with records_.transaction():
