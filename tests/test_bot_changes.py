@@ -337,6 +337,36 @@ def test_an_idle_old_channel_is_closed_only_when_it_has_left() -> None:
     assert "msg-7/0" not in office.channels[1].cards
 
 
+def test_what_is_being_closed_when_everything_ends_is_closed_to_the_end() -> None:
+    """The end comes while an old app hangs up: its channel is still to be closed after it."""
+
+    async def scenario() -> Office:
+        office = Office()
+        running = asyncio.create_task(office.bot.run())
+        await office.until(lambda: office.bot.snapshot().state == "connected")
+        hanging_up, gate = asyncio.Event(), asyncio.Event()
+
+        async def aclose() -> None:
+            hanging_up.set()
+            await gate.wait()
+            office.apps[0].closed = True
+
+        office.apps[0].aclose = aclose  # type: ignore[method-assign]
+        office.bot.take(replace(OTHER_SECRET, dify_app_api_key="app-other"))
+        await hanging_up.wait()
+        closing = asyncio.create_task(office.bot.aclose())
+        await asyncio.sleep(0.01)
+        gate.set()
+        await closing
+        running.cancel()
+        await asyncio.wait({running})
+        return office
+
+    office = asyncio.run(scenario())
+    assert [app.closed for app in office.apps] == [True, True]
+    assert [channel.closed for channel in office.channels] == [True, True]
+
+
 def test_live_keys_do_not_wait_for_credentials() -> None:
     async def scenario(office: Office) -> None:
         office.bot.take(replace(WRONG_SECRET, dify_app_api_key="app-other"))

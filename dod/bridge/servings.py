@@ -21,6 +21,7 @@ class Servings:
         line.serving = self.newest
         self._all = [self.newest]  # also those that only old turns use
         self._retiring: set[asyncio.Task[None]] = set()
+        self._closing: set[asyncio.Task[None]] = set()
         self.generation = 1
 
     def serve(self, spec: BotSpec, line: Line, *, leaving: Line | None = None) -> None:
@@ -41,6 +42,12 @@ class Servings:
             await asyncio.wait({leaving.leaving})
         await serving.unused()
         self._all.remove(serving)
+        # From here a task of its own: ``halt`` ends only the waiting.
+        closing = asyncio.create_task(self._close(serving), name="close old settings")
+        self._closing.add(closing)
+        closing.add_done_callback(self._closing.discard)
+
+    async def _close(self, serving: Serving) -> None:
         if not any(serving.app is other.app for other in self._all):
             await serving.app.aclose()
         if not any(serving.channel is other.channel for other in self._all):
@@ -57,6 +64,8 @@ class Servings:
             task.cancel()
 
     async def aclose(self) -> None:
+        if self._closing:
+            await asyncio.wait(self._closing)
         for serving in self._all:
             await serving.channel.aclose()
             await serving.app.aclose()
