@@ -18,7 +18,7 @@ from dod.messages import (
     TextReplaced,
 )
 from dod.texts import say
-from tests.fakes import ScriptedApp, Step
+from tests.fakes import Step
 from tests.scene import BOB, GROUP, HELLO, SPEC, Scene, message, play
 
 BEGUN = Started("task-1", "conv-1", "message-1")
@@ -134,14 +134,15 @@ def test_a_number_that_answers_something_else_is_no_pick(how: str) -> None:
 
 
 def test_suggestions_that_fail_cost_nothing() -> None:
-    class Broken(ScriptedApp):
-        async def suggested(self, message_id: str, user: str) -> tuple[str, ...]:
-            raise DifyError(f"{message_id} {user}")
+    async def suggested(message_id: str, user: str) -> tuple[str, ...]:
+        asked.append((message_id, user))
+        raise DifyError("no suggestions")
 
-    it = scene()
-    it.app = Broken((BEGUN, TextDelta("Hello"), Finished()))
-    it.app.about = Parameters(suggests=True)
+    asked: list[tuple[str, str]] = []
+    it = scene(BEGUN, TextDelta("Hello"), Finished(), about=Parameters(suggests=True))
+    it.app.suggested = suggested  # type: ignore[method-assign]
     assert play(it, message(1)).card(1).shown == "Hello"
+    assert asked == [("message-1", "staff-ann")]
 
 
 def test_suggestions_can_be_switched_off() -> None:
