@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from dod.bridge.haste import Haste
 from dod.bridge.line import Line
 from dod.bridge.promises import LOADING, Promises
 from dod.bridge.reception import Reception
@@ -51,8 +52,11 @@ class Bot:
         self._meter = meter
         self._line = Line(spec, make_channel(spec))
         self._next_line: Line | None = None
-        self._servings = Servings(spec, self._line, make_app)
-        self._reception = Reception(store, lambda: self._servings.newest, config, meter)
+        self._haste = Haste()
+        self._servings = Servings(spec, self._line, make_app, self._haste)
+        self._reception = Reception(
+            store, lambda: self._servings.newest, config, meter, self._haste
+        )
         self._promises = Promises(
             store,
             self._reception.patience,
@@ -129,8 +133,10 @@ class Bot:
         self._drop_next_line()
         self._reception.spawn(self._line.channel.leave(), "leave")
         if not patient:
+            self._haste.make()
             self._reception.give_up_waiting()
         await self._reception.until_idle(deadline - CLOSING - loop.time())
+        self._haste.make()
         self._servings.hurry()
         self._reception.give_up()
         await self._reception.until_idle(deadline - loop.time())

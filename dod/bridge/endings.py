@@ -4,7 +4,6 @@ A claim is ``finishing`` before any of this, with the text that its card is to e
 """
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 
@@ -57,6 +56,7 @@ def card_writer(
         on_shown=claim.shown,
         hand_over=rest_as_file(claim, serving.channel, serving.room, tongue),
         retries=retries,
+        haste=serving.haste,
         room=serving.room,
     )
 
@@ -84,8 +84,10 @@ async def finish(
     rest = writer.rest(text) if writer else text
     if writer is None or ending == "none":
         await claim.replying()  # first: a reply must not be sent twice
-        if await _reply(claim, serving, rest, mention=mention) != "later":
-            await claim.done()
+        delivery = await _reply(claim, serving, rest, mention=mention)
+        if delivery != "later":
+            if delivery != "unsaid":  # that stays on disk: the next start says it
+                await claim.done()
             return True
         claim.cards = 0  # what is there has its end: only the reply is left to do
         await claim.finishing(rest, guid, failed=failed)
@@ -98,7 +100,10 @@ async def finish(
     # the reply arrived must not promise it.
     moved, ends = digest(guid, "moved"), claim.ends
     await claim.finishing(say("unconfirmed", tongue), moved, failed=False, replied=True, ends=())
-    if await _reply(claim, serving, rest, mention=mention) != "sent":
+    delivery = await _reply(claim, serving, rest, mention=mention)
+    if delivery == "unsaid":
+        return False
+    if delivery != "sent":
         claim.refused = True
         await claim.finishing(text, guid, failed=failed, ends=ends)
         return False
@@ -117,8 +122,6 @@ class Insisting:
 
     def __init__(self) -> None:
         self.tasks: set[asyncio.Task[None]] = set()
-        self.hurried = False
-        self._hurry = asyncio.Event()
 
     def add(self, claim: Claim, serving: Serving, tongue: Tongue) -> None:
         """Keep ``serving`` in use until the claim's answer has its end."""
@@ -129,25 +132,16 @@ class Insisting:
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
 
-    def hurry(self) -> None:
-        """Shutting down: each is tried once more, now."""
-        self.hurried = True
-        self._hurry.set()
-
     async def _insist(self, claim: Claim, serving: Serving, tongue: Tongue) -> None:
         try:
-            for delay in INSIST:
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(delay):
-                        await self._hurry.wait()
-                hurried = self.hurried
+            tries = serving.haste.tries(INSIST)
+            while await tries.another():
                 if await finish(claim, last_writer(claim, serving, tongue), serving, tongue):
                     return
-                if hurried:
-                    return
-            log.error(
-                "bot=%s msg=%s answer could not be ended", serving.spec.name, claim.message.id
-            )
+            if not serving.haste.made:
+                log.error(
+                    "bot=%s msg=%s answer could not be ended", serving.spec.name, claim.message.id
+                )
         except Exception:  # the rim of one answer: the next start goes on
             log.exception("bot=%s msg=%s failed", serving.spec.name, claim.message.id)
         finally:
@@ -170,13 +164,13 @@ async def _own_up(claim: Claim, serving: Serving, tongue: Tongue) -> None:
     """
     text, guid, failed = claim.text, claim.guid, claim.failed
     await claim.finishing(text, guid, failed=failed, replied=True)
-    if await _reply(claim, serving, say("unconfirmed", tongue), mention=False) == "sent":
+    delivery = await _reply(claim, serving, say("unconfirmed", tongue), mention=False)
+    if delivery == "sent":
         await claim.moved(text, guid, failed=failed)
-    else:
+    elif delivery != "unsaid":
         await claim.finishing(text, guid, failed=failed)
 
 
 async def _reply(claim: Claim, serving: Serving, text: str, *, mention: bool) -> Delivery:
     # Once: between tries here the disk would say that it was sent. ``Insisting`` tries again.
-    channel, bot = serving.channel, serving.spec.name
-    return await reply(channel, bot, claim.message, text, mention=mention, once=True)
+    return await reply(serving, claim.message, text, mention=mention, once=True)

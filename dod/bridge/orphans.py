@@ -17,7 +17,7 @@ from dod.bridge.replies import reply
 from dod.bridge.serving import Serving
 from dod.config.spec import Config
 from dod.messages import digest
-from dod.ports import Channel, Json, Store
+from dod.ports import Json, Store
 from dod.texts import say, tongue
 
 log = logging.getLogger(__name__)
@@ -120,11 +120,11 @@ class Orphans:
         """Once; False if nothing was sent, and waiting can help."""
         serving = self._serving().hold()
         try:
-            return await self._say(claim, value, serving.channel)
+            return await self._say(claim, value, serving)
         finally:
             serving.release()
 
-    async def _say(self, claim: Claim, value: Json, channel: Channel) -> bool:
+    async def _say(self, claim: Claim, value: Json, serving: Serving) -> bool:
         message = claim.message
         language = tongue(self._config().language, message.text)
         text, moved = left_to_say(claim, language), digest(claim.client_id, message.id, "orphan")
@@ -136,7 +136,9 @@ class Orphans:
             await claim.finishing(unsure, moved, failed=False, replied=True, ends=())
         else:
             await claim.replying()
-        delivery = await reply(channel, self._name, message, text, once=True, foreign=True)
+        delivery = await reply(serving, message, text, once=True, foreign=True)
+        if delivery == "unsaid":  # the next start says so
+            return True
         if delivery != "sent":
             await self._store.put(claim.key, value, expire=OPEN)  # as if nothing had been tried
             return delivery == "never"

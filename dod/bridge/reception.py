@@ -14,6 +14,7 @@ from dod.bridge.claims import Claims
 from dod.bridge.commands import AT_ONCE, Command, command_in
 from dod.bridge.conversations import Conversations, key_of
 from dod.bridge.endings import Insisting
+from dod.bridge.haste import Haste
 from dod.bridge.lanes import Lanes, Place
 from dod.bridge.limits import Admission
 from dod.bridge.orders import Orders
@@ -47,6 +48,7 @@ class Reception:
         serving: Callable[[], Serving],
         config: Callable[[], Config],
         meter: Meter,
+        haste: Haste,
     ) -> None:
         self.patience = Patience()
         self.lanes = Lanes(lambda: serving().spec.capacity)
@@ -56,6 +58,7 @@ class Reception:
         self._admission = Admission(store, config, self.patience)
         self._intake = Intake()
         self._pairing = Pairing()
+        self._haste = haste
         self.insisting = Insisting()
         conversations = Conversations(store, self.patience)
         suggestions = Suggestions(store)
@@ -246,7 +249,6 @@ class Reception:
         """Shutting down: end every turn with what it has and a sentence."""
         self.lanes.close()
         self._pairing.close()
-        self.insisting.hurry()
         self.underway.give_up()
 
     async def until_idle(self, seconds: float) -> None:
@@ -257,7 +259,7 @@ class Reception:
             await asyncio.wait(tasks, timeout=left)
 
     def _busy(self) -> tuple[asyncio.Task[Any], ...]:
-        return (*self.tasks, *(self.insisting.tasks if self.insisting.hurried else ()))
+        return (*self.tasks, *(self.insisting.tasks if self._haste.made else ()))
 
     def spawn(self, work: Coroutine[Any, Any, T], name: str) -> asyncio.Task[T]:
         """Run ``work`` in a task that is kept."""
@@ -278,7 +280,7 @@ class Reception:
     # -- small things
 
     async def _say(self, serving: Serving, message: Message, sentence: str) -> None:
-        await reply(serving.channel, serving.spec.name, message, sentence)
+        await reply(serving, message, sentence)
 
 
 def _leave(place: Place | None, serving: Serving) -> None:
