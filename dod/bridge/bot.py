@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from dod.bridge.haste import Haste
 from dod.bridge.line import Line
-from dod.bridge.promises import LOADING, Promises
+from dod.bridge.promises import Promises
 from dod.bridge.reception import Reception
 from dod.bridge.servings import Servings
 from dod.bridge.underway import Meter
@@ -73,7 +73,6 @@ class Bot:
         self._state: BotState = "starting"
         self._since = time.time()
         self._error = ""
-        self._loading: asyncio.Task[None] | None = None
         self._opened = 0  # websockets of lines that have left
 
     @property
@@ -85,25 +84,22 @@ class Bot:
     async def run(self) -> None:
         """Serve until drained. What a crash left comes before what is new. Raises if broken."""
         line = self._line
-        self._loading = asyncio.create_task(self._load(line), name="load")
-        await asyncio.wait({self._loading}, timeout=LOADING)
-        if not self._loading.done():
-            log.warning("bot=%s store is slow: serving before it is read", self.spec.name)
+        await self._promises.soon(lambda: self._load(line))
         self._open(line)
         await self._over.wait()
         if self._broken is not None:
             raise self._broken
 
     async def _load(self, line: Line) -> None:
-        try:
-            await self._meter.load()
-            await self._promises.load(line.spec.dingtalk_app_client_id)
-            self._take_up_left()
-            if line is not self._line:  # another app's took over while the store was slow
-                self._leave_behind(line)
-            self._promises.look_after_orphans()
-        except Exception:  # the rim of what is on disk: it must not keep new people from asking
-            log.exception("bot=%s what was left on disk cannot be read", self.spec.name)
+        await self._meter.load()
+        await self._read(line)
+        self._promises.look_after_orphans()
+
+    async def _read(self, line: Line) -> None:
+        """Know what was promised at the line's app; another one may serve by then."""
+        await self._promises.read(line.spec.dingtalk_app_client_id)
+        self._take_up_left()
+        self._leave_behind(line)
 
     def take(self, spec: BotSpec) -> None:
         """Serve by ``spec`` from the next message on; new credentials once they are connected."""
@@ -140,14 +136,14 @@ class Bot:
         self._servings.hurry()
         self._reception.give_up()
         await self._reception.until_idle(deadline - loop.time())
-        self._halt_loading()
+        self._promises.halt()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(0.5):
                 await self._meter.flush()
 
     async def aclose(self) -> None:
         """End everything at once, close everything. Idempotent."""
-        self._halt_loading()  # first: it makes tasks of the reception's
+        self._promises.halt()  # first: it makes tasks of the reception's
         await self._reception.halt()
         self._servings.halt()
         for line in (self._line, self._next_line):
@@ -155,11 +151,6 @@ class Bot:
                 await self._close_line(line)
         await self._servings.aclose()
         self._change("stopped")
-
-    def _halt_loading(self) -> None:
-        self._promises.halt()
-        if self._loading is not None:
-            self._loading.cancel()
 
     async def tell(self, staff_ids: Sequence[str], text: str) -> None:
         """Send a message unasked. Raises DingTalkError."""
@@ -190,12 +181,9 @@ class Bot:
 
     async def _open_next(self, line: Line) -> None:
         """Know what the new app's messages came to before, then connect."""
-        await self._promises.read(line.spec.dingtalk_app_client_id)
+        await self._promises.soon(lambda: self._read(line))
         if line is self._next_line:
             self._open(line)
-        elif line is not self._line:
-            self._leave_behind(line)
-            self._take_up_left()  # the same app, given up and wanted again while it was read
 
     def _take_up_left(self) -> None:
         if self._line.connected.is_set() and self._state != "draining":
