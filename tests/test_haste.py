@@ -43,11 +43,11 @@ def test_tries_end_with_their_delays() -> None:
     asyncio.run(run())
 
 
-async def drained(scene: Scene, call: str, *, failures: int = 0) -> None:
-    """Drain while the retry of ``call`` sleeps; ``failures``: tries that fail, 0: all."""
+async def drained(scene: Scene, call: str) -> None:
+    """Drain while the retry of ``call`` sleeps."""
     running = asyncio.create_task(scene.bot.run())
     await scene.say(message(1))
-    await scene.until(lambda: scene.channel.faults.counts.get(call, 0) >= max(1, failures))
+    await scene.until(lambda: scene.channel.faults.counts.get(call, 0) >= 1)
     await asyncio.sleep(0.01)  # for it to lie down
     async with asyncio.timeout(5):
         await scene.bot.drain(time.monotonic() + 3600)
@@ -104,6 +104,21 @@ def test_that_a_reply_may_be_missing_is_said_by_the_next_start() -> None:
     second = play(Scene(spec=MARKDOWN, store=first.store))
     assert second.channel.replies == [("msg-1", say("unconfirmed", "en"))]
     assert asyncio.run(second.state(1)) == "done"
+
+
+@pytest.mark.usefixtures("long_waits")
+def test_a_card_whose_answer_may_have_gone_by_reply_says_so_after_the_next_start() -> None:
+    first = Scene()
+    first.channel.faults.on("finish", 0, LOST)
+    first.channel.faults.on("reply", 0, LOST)
+    asyncio.run(drained(first, "finish"))
+    assert asyncio.run(first.state(1)) == "finishing"
+    second = Scene(store=first.store)
+    second.channel.cards = first.channel.cards
+    second.card(1).faults = second.channel.faults
+    play(second)
+    assert second.card(1).frames[-1] == ("finish", say("unconfirmed", "en"))
+    assert second.channel.replies == []
 
 
 @pytest.mark.usefixtures("long_waits")

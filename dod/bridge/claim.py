@@ -56,9 +56,7 @@ class Claim:
         self.told = False  # and it arrived
         self.refused = False  # the card did not take its last frame
         self.interrupted = False  # a crash: nobody knows whether the last frame arrived
-        self.foreign = (
-            False  # of an app that no bot has; should it come back, that is its own bot's
-        )
+        self.foreign = False  # of an app that no bot has: should it come back, its bot goes first
         self.taken_at = time.time()
         self._keep = OPEN
         self._store = store

@@ -109,7 +109,7 @@ async def _own_up(
             log.info("bot=%s nor that it may be missing: %s", bot, error)
         else:
             return "sent"
-    log.error("bot=%s a person is left without any answer until the next start", bot)
+    log.error("bot=%s a person may be left without any answer", bot)
     return "unsaid"
 
 
