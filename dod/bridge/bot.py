@@ -9,9 +9,10 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 
+from dod.bridge.haste import Haste
 from dod.bridge.line import Line
 from dod.bridge.lines import Lines
-from dod.bridge.promises import LOADING, Promises
+from dod.bridge.promises import Promises
 from dod.bridge.reception import Reception
 from dod.bridge.servings import Servings
 from dod.bridge.underway import Meter
@@ -45,8 +46,11 @@ class Bot:
         """``owner`` names this bot's run, ``alive`` tells of others (see ``Claims``)."""
         self._meter = meter
         line = Line(spec, make_channel(spec))
-        self._servings = Servings(spec, line, make_app)
-        self._reception = Reception(store, lambda: self._servings.newest, config, meter)
+        self._haste = Haste()
+        self._servings = Servings(spec, line, make_app, self._haste)
+        self._reception = Reception(
+            store, lambda: self._servings.newest, config, meter, self._haste
+        )
         self._promises = Promises(
             store,
             self._reception.patience,
@@ -72,7 +76,6 @@ class Bot:
         self._state: BotState = "starting"
         self._since = time.time()
         self._error = ""
-        self._loading: asyncio.Task[None] | None = None
 
     @property
     def spec(self) -> BotSpec:
@@ -83,24 +86,16 @@ class Bot:
     async def run(self) -> None:
         """Serve until drained. What a crash left comes before what is new. Raises if broken."""
         line = self._lines.current
-        self._loading = asyncio.create_task(self._load(line), name="load")
-        await asyncio.wait({self._loading}, timeout=LOADING)
-        if not self._loading.done():
-            log.warning("bot=%s store is slow: serving before it is read", self.spec.name)
+        await self._promises.soon(lambda: self._load(line))
         self._lines.open(line)
         await self._over.wait()
         if self._broken is not None:
             raise self._broken
 
     async def _load(self, line: Line) -> None:
-        try:
-            await self._meter.load()
-            await self._promises.load(line.spec.dingtalk_app_client_id)
-            self._lines.take_up_left()
-            self._lines.leave_behind(line)  # another may have taken over while the store was slow
-            self._promises.look_after_orphans()
-        except Exception:  # the rim of what is on disk: it must not keep new people from asking
-            log.exception("bot=%s what was left on disk cannot be read", self.spec.name)
+        await self._meter.load()
+        await self._lines.read(line)
+        self._promises.look_after_orphans()
 
     def take(self, spec: BotSpec) -> None:
         """Serve by ``spec`` from the next message on; new credentials once they are connected."""
@@ -117,29 +112,26 @@ class Bot:
         self._change("draining")
         self._lines.leave()
         if not patient:
+            self._haste.make()
             self._reception.give_up_waiting()
         await self._reception.until_idle(deadline - CLOSING - loop.time())
+        self._haste.make()
         self._servings.hurry()
         self._reception.give_up()
         await self._reception.until_idle(deadline - loop.time())
-        self._halt_loading()
+        self._promises.halt()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(0.5):
                 await self._meter.flush()
 
     async def aclose(self) -> None:
         """End everything at once, close everything. Idempotent."""
-        self._halt_loading()  # first: it makes tasks of the reception's
+        self._promises.halt()  # first: it makes tasks of the reception's
         await self._reception.halt()
         self._servings.halt()
         await self._lines.aclose()
         await self._servings.aclose()
         self._change("stopped")
-
-    def _halt_loading(self) -> None:
-        self._promises.halt()
-        if self._loading is not None:
-            self._loading.cancel()
 
     async def tell(self, staff_ids: Sequence[str], text: str) -> None:
         """Send a message unasked. Raises DingTalkError."""

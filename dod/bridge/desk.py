@@ -164,7 +164,7 @@ class Desk:
             await self._say(serving, message, sentence)
 
     async def _say(self, serving: Serving, message: Message, sentence: str) -> None:
-        await reply(serving.channel, serving.spec.name, message, sentence)
+        await reply(serving, message, sentence)
 
 
 def leave(place: Place | None, serving: Serving) -> None:

@@ -108,17 +108,14 @@ class Lines:
 
     async def _open_upcoming(self, line: Line) -> None:
         """Know what the new app's messages came to before, then connect."""
-        await self._promises.read(line.spec.dingtalk_app_client_id)
+        await self._promises.soon(lambda: self.read(line))
         if line is self.upcoming:
             self.open(line)
-        elif line is not self.current:
-            self.leave_behind(line)
-            self.take_up_left()  # the same app, given up and wanted again while it was read
 
     def _drop_upcoming(self) -> None:
         if self.upcoming is not None:
             line, self.upcoming = self.upcoming, None
-            self.leave_behind(line)
+            self._leave_behind(line)
             self._reception.spawn(line.aclose(), "credentials given up")
 
     def _heard(self, line: Line, change: StateChange) -> None:
@@ -126,7 +123,7 @@ class Lines:
         if change.state == "connected":
             line.connected.set()
             if line is self.current:
-                self.take_up_left()
+                self._take_up_left()
                 self._promises.connected.set()
             elif self.current.change.state == "connected":
                 # A suspended app's connection is accepted and closed at once (dingtalk-protocol
@@ -151,8 +148,8 @@ class Lines:
         self._opened += old.channel.connections
         old.leaving = self._reception.spawn(old.channel.leave(), "old channel leaves")
         self._serve(line.spec, line, leaving=old)
-        self.take_up_left()  # before the first new message
-        self.leave_behind(old)
+        self._take_up_left()  # before the first new message
+        self._leave_behind(old)
 
     def _serve(self, spec: BotSpec, line: Line, *, leaving: Line | None = None) -> None:
         self._servings.serve(spec, line, leaving=leaving)
@@ -169,12 +166,18 @@ class Lines:
 
     # -- what crashes left
 
-    def take_up_left(self) -> None:
+    async def read(self, line: Line) -> None:
+        """Know what was promised at the line's app; another one may serve by then."""
+        await self._promises.read(line.spec.dingtalk_app_client_id)
+        self._take_up_left()
+        self._leave_behind(line)
+
+    def _take_up_left(self) -> None:
         """Go on with it at the app that serves, once that is connected."""
         if self.current.connected.is_set() and not self._leaving:
             self._promises.take_up(self.current.spec.dingtalk_app_client_id)
 
-    def leave_behind(self, line: Line) -> None:
+    def _leave_behind(self, line: Line) -> None:
         """Leave it on disk, unless another line has the same app."""
         client_id = line.spec.dingtalk_app_client_id
         lines = (self.current, self.upcoming)

@@ -13,6 +13,7 @@ from dod.bridge.commands import AT_ONCE, command_in
 from dod.bridge.conversations import Conversations, key_of
 from dod.bridge.desk import Desk, leave
 from dod.bridge.endings import Insisting
+from dod.bridge.haste import Haste
 from dod.bridge.lanes import Lanes
 from dod.bridge.limits import Admission
 from dod.bridge.orders import Orders
@@ -41,6 +42,7 @@ class Reception:
         serving: Callable[[], Serving],
         config: Callable[[], Config],
         meter: Meter,
+        haste: Haste,
     ) -> None:
         self.patience = Patience()
         self.lanes = Lanes(lambda: serving().spec.capacity)
@@ -49,6 +51,7 @@ class Reception:
         tongues = Tongues(config)
         intake = Intake()
         self._pairing = Pairing()
+        self._haste = haste
         self.insisting = Insisting()
         conversations = Conversations(store, self.patience)
         suggestions = Suggestions(store)
@@ -126,7 +129,6 @@ class Reception:
         """Shutting down: end every turn with what it has and a sentence."""
         self.lanes.close()
         self._pairing.close()
-        self.insisting.hurry()
         self.underway.give_up()
 
     async def until_idle(self, seconds: float) -> None:
@@ -137,7 +139,7 @@ class Reception:
             await asyncio.wait(tasks, timeout=left)
 
     def _busy(self) -> tuple[asyncio.Task[Any], ...]:
-        return (*self.tasks, *(self.insisting.tasks if self.insisting.hurried else ()))
+        return (*self.tasks, *(self.insisting.tasks if self._haste.made else ()))
 
     def spawn(self, work: Coroutine[Any, Any, T], name: str) -> asyncio.Task[T]:
         """Run ``work`` in a task that is kept."""

@@ -5,7 +5,6 @@ Nothing that it holds holds it when it has ended, so that its memory is free at 
 """
 
 import asyncio
-import contextlib
 import functools
 import logging
 from typing import Any, Literal
@@ -91,6 +90,7 @@ class Turn:
         try:
             return await self._run(started)
         except asyncio.CancelledError:  # everything ends at once: the next start goes on
+            self._pictures.close()
             self._telling.abandon()
             raise
 
@@ -161,6 +161,7 @@ class Turn:
     async def _listen_until_given_up(self) -> None:
         answer = self._answer
         listening = asyncio.create_task(self._ask().listen(), name=f"listen {self.message.id}")
+        stopping: asyncio.Task[None] | None = None
         try:
             await self._first_of(listening, None)
             if not listening.done():
@@ -168,11 +169,13 @@ class Turn:
                 leaving = self._given_up.result() == "shutting_down"
                 grace = STOP_GRACE / 2 if leaving else STOP_GRACE  # time is left for the card
                 await asyncio.wait({listening}, timeout=0 if answer.held_off else grace)
-                stopping.cancel()
         finally:
             listening.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await listening
+            if stopping is not None:
+                stopping.cancel()
+        await asyncio.wait({listening})  # to await it would take our own end for its
+        if not listening.cancelled():
+            listening.result()
 
     def _ask(self) -> Asking:
         return Asking(
