@@ -20,6 +20,9 @@ _ON_THE_WIRE = re.compile(
     r"|session=|\bapp-(?=[a-z0-9]{8,})|secret[\\\"'\s]*[=:][\\\"'\s]*)[^\s\"'&,;)}]+"
 )
 
+# What a terminal would obey: a provider's error may hold what a person typed.
+_ORDERS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
 
 def hide(*secrets: str) -> None:
     """Never print these again, nor as JSON, ``repr`` or an address write them.
@@ -51,7 +54,7 @@ class _Formatter(logging.Formatter):
     converter = staticmethod(time.localtime)
 
     def format(self, record: logging.LogRecord) -> str:
-        return redact(super().format(record))
+        return _ORDERS.sub("·", redact(super().format(record)))
 
 
 def set_up(level: str = "INFO") -> None:

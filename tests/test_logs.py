@@ -1,8 +1,9 @@
 """Nothing secret passes the formatter."""
 
+import contextlib
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from urllib.parse import quote
 
 import pytest
@@ -31,20 +32,27 @@ def test_secrets_are_masked(line: str) -> None:
     assert logs.MASK in logs.redact(line)
 
 
-def test_tracebacks_are_masked_too(capsys: pytest.CaptureFixture[str]) -> None:
-    logs.hide("s3cr3t-value")
+@contextlib.contextmanager
+def the_log() -> Iterator[logging.Logger]:
+    """What is logged inside goes to stderr by the formatter of the house alone."""
     root = logging.getLogger()
     before, level = list(root.handlers), root.level
     root.handlers = []
     try:
         logs.set_up("DEBUG")
-        try:
-            raise ValueError("s3cr3t-value")
-        except ValueError:
-            logging.getLogger("dod.test").exception("failed with %s", "s3cr3t-value")
+        yield logging.getLogger("dod.test")
     finally:
         root.handlers = before
         root.setLevel(level)
+
+
+def test_tracebacks_are_masked_too(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.hide("s3cr3t-value")
+    with the_log() as log:
+        try:
+            raise ValueError("s3cr3t-value")
+        except ValueError:
+            log.exception("failed with %s", "s3cr3t-value")
     printed = capsys.readouterr().err
     assert "Traceback" in printed
     assert "s3cr3t" not in printed
@@ -91,3 +99,10 @@ def test_a_secret_that_begins_another_leaves_nothing_of_it() -> None:
 )
 def test_words_about_secrets_can_be_read(line: str) -> None:
     assert logs.redact(line) == line
+
+
+def test_nobody_s_words_command_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    with the_log() as log:
+        log.warning("turn failed: %s\tnext", "DifyError not allowed: \x1b[2J\x9b1A\r\u202eok")
+    printed = capsys.readouterr().err
+    assert printed.endswith("not allowed: ·[2J·1A··ok\tnext\n")
