@@ -401,6 +401,16 @@ def test_files_are_nobody_elses(opened: Open, path: Path) -> None:
     assert stat.S_IMODE(path.stat().st_mode) == 0o700
 
 
+def test_what_a_planted_link_leads_to_stays_open_to_others(opened: Open, path: Path) -> None:
+    theirs = path.parent / "bots.yaml"
+    theirs.touch()
+    theirs.chmod(0o644)
+    path.mkdir()
+    (path / "cache.db-journal").symlink_to(theirs)
+    opened()
+    assert stat.S_IMODE(theirs.stat().st_mode) == 0o644
+
+
 def test_kill_9_loses_nothing_that_was_put(path: Path) -> None:
     code = (
         "import asyncio, os, pathlib, sys\n"

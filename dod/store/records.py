@@ -177,6 +177,8 @@ def _make_private(path: Path) -> None:
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
     os.close(os.open(path / FILE, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
     for file in (path, *path.glob(f"{FILE}*")):
+        if file != path and file.is_symlink():  # where it leads is not ours to close to others
+            continue
         with suppress(OSError):  # a share's mode bits are often not ours to set
             file.chmod(0o700 if file == path else 0o600)
 
