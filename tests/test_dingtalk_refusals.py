@@ -8,7 +8,7 @@ import socket
 import httpx
 import pytest
 
-from dod import errors, http
+from dod import errors, http, logs
 from dod.dingtalk import refusals
 
 DENIED = "Forbidden.AccessDenied."
@@ -149,3 +149,12 @@ def test_another_way_is_tried_only_after_a_failure_without_effect() -> None:
     assert refusals.surely_not_done(errors.DingTalkBusy(status=503))
     assert refusals.surely_not_done(errors.DingTalkBusy(status=200, code="-1"))
     assert refusals.surely_not_done(errors.DingTalkError(code="300001"))
+
+
+def test_a_secret_that_is_said_back_is_hidden_before_the_words_are_cut() -> None:
+    logs.hide("dingsecret-said-back-2")
+    said = {"code": "odd", "message": f"{'x' * 190} dingsecret-said-back-2\n2026 INFO all is well"}
+    with pytest.raises(errors.DingTalkError) as told:
+        refusals.answer(400, json.dumps(said).encode())
+    assert "dingsec" not in told.value.detail
+    assert "\n" not in told.value.detail

@@ -24,6 +24,10 @@ _HARMLESS = re.compile(
     r"""|\[?["']?[#&]?…["']?\]?"""  # what we propose ourselves
     r"""|["']?[!！]?\s?(secret|env_var|include)s?(\s+[a-z]{1,12}(_[a-z0-9]{1,8}){1,3})?["']?"""
 )
+# A value between braces, up to the sign that ends it: within quotes none does.
+_IN_FLOW = re.compile(
+    r"""(?:[!&][^\s,}]*\s+)?(?:"(?:[^"\\]|\\.)*"|'(?:[^']|'')*'|(?!["'])|["'].*)[^,}]*(?=[,}]|$)"""
+)
 _OPENER = re.compile(
     r"^\s*(-\s+)*[\"']?[\w.$-]+[\"']?\s*[:：=]|^\s*-\s|^([<=>]{7}|-{3}|\.{3})|^\s*#"
 )
@@ -140,8 +144,8 @@ class Mask:
             if match.start() >= comment and not re.search("[:：=]", match["sep"] or ""):
                 continue  # people write of keys in comments
             stop = end
-            if "{" in line[: match.start()] and (cut := re.search(r"[,}]", line[match.end() :])):
-                stop = match.end() + cut.start()
+            if "{" in line[: match.start()] and (cut := _IN_FLOW.match(line, match.end())):
+                stop = cut.end()
             hidden = _hidden(line, match.end(), stop)
             spans += hidden
             judged = hidden[-1][1] if hidden else stop if _harmless(line[match.end() : stop]) else 0

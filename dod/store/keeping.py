@@ -52,9 +52,9 @@ class Keeping:
             self._records = None
 
     def tick(self) -> float | None:
-        """Retry if it is time to; seconds until the next attempt."""
+        """Retry, or tidy, if it is time to; seconds until the next attempt."""
         if self._retry_at is None:
-            return None
+            return self._records.tidy() if self._records is not None else None
         if time.monotonic() >= self._retry_at:
             self.recover()
         return None if self._retry_at is None else max(0.0, self._retry_at - time.monotonic())
