@@ -1,9 +1,9 @@
 """``python -m tests.storm.soak --seconds 3600``: does a dod that runs for long stay as it is?
 
 Twenty bots, one message a second, a fault of the neighbours or a save every 20 s; the process is
-never ended. Memory, threads and descriptors are read where nobody talks: after each tenth, and at
-the end. What is kept of the last cards, answers and people is full after some 1,000 messages
-(docs/reliability.md names it): so the end is judged by the third reading.
+never ended. Memory, threads and descriptors are read where nobody talks: after each tenth. What is
+kept of the last cards, answers and people is full after some 1,000 messages (docs/reliability.md
+names it): so the end is judged by the third reading.
 """
 
 import argparse
@@ -50,10 +50,7 @@ def main() -> int:
     print(f"== soak seed={options.seed} seconds={options.seconds:g} folder={folder}", flush=True)
     with Storm(weather, folder) as storm:
         pid = storm.host.pid()
-        readings = soak(storm)
-        settled = storm.quiet()
-        storm.pass_time(CALM)
-        readings.append(read(storm, options.seconds))
+        readings, settled = soak(storm)
         same = storm.host.pid() == pid
         outcome = storm.finish(settled)
     table = tables(weather, readings, outcome.verdict, sum(outcome.faults.values()))
@@ -67,18 +64,23 @@ def main() -> int:
     return 0 if same and outcome.verdict.clean and settled and max(grown) <= GROWTH else 1
 
 
-def soak(storm: Storm) -> list[Reading]:
-    """Talk and faults, in ten parts, with a reading after each but the last."""
+def soak(storm: Storm) -> tuple[list[Reading], float | None]:
+    """Talk and faults, in ten parts; and the seconds until all had ended after the last one.
+
+    Read in the same state each time: nothing is broken, nobody talks, and the file is as it was at
+    the start. To put it so, ten bots and more at once go back to their apps, which takes as much
+    memory as anything in the hour does.
+    """
     weather, readings = storm.weather, []
     part = weather.seconds / PARTS
+    settled: float | None = None
     for number in range(PARTS):
-        seed = weather.seed * 1000 + number
-        storm.blow(seed=seed, seconds=part)
-        if number < PARTS - 1:
-            storm.pass_time(CALM)
-            readings.append(read(storm, (number + 1) * part))
-            print(f"   {readings[-1]}", flush=True)
-    return readings
+        storm.blow(seed=weather.seed * 1000 + number, seconds=part)
+        settled = storm.quiet()
+        storm.pass_time(CALM)
+        readings.append(read(storm, (number + 1) * part))
+        print(f"   {readings[-1]}", flush=True)
+    return readings, settled
 
 
 def read(storm: Storm, at: float) -> Reading:
