@@ -10,13 +10,12 @@ import os
 import ssl
 import threading
 import time
-import urllib.request
 from collections.abc import AsyncIterator, Callable
 
 import httpx
 
 import dod
-from dod import sockets
+from dod import proxies, sockets
 
 log = logging.getLogger(__name__)
 
@@ -57,13 +56,11 @@ def client(
     base_url: str = "", *, read: float = 15.0, headers: dict[str, str] | None = None
 ) -> httpx.AsyncClient:
     """An httpx client of the house. ``read``: seconds of silence before a call is given up."""
-    # httpx looks for a proxy only where it makes the transport itself.
-    proxied = any(scheme in urllib.request.getproxies() for scheme in ("http", "https", "all"))
     return httpx.AsyncClient(
         base_url=base_url,
         verify=tls(),
         limits=LIMITS,
-        transport=None if proxied else Pools(_Transport),
+        transport=_Ways() if proxies.proxies() else Pools(_Transport),
         timeout=httpx.Timeout(10.0, read=read, pool=None),
         headers={"User-Agent": f"dod/{dod.__version__}", **(headers or {})},
         follow_redirects=False,
@@ -75,6 +72,30 @@ class _Transport(httpx.AsyncHTTPTransport):
 
     def __init__(self) -> None:
         self._pool = sockets.pool(tls(), keepalive=KEEPALIVE)
+
+
+class _Ways(httpx.AsyncBaseTransport):
+    """Straight there, or through the proxy that leads there; see ``proxies``."""
+
+    def __init__(self) -> None:
+        self._straight = Pools(_Transport)
+        self._proxied: dict[str, httpx.AsyncBaseTransport] = {}
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        url = request.url
+        proxy = proxies.proxy_for(url.scheme, url.host, url.port)
+        if proxy is None:
+            return await self._straight.handle_async_request(request)
+        if proxy not in self._proxied:
+            own = tls() if proxy.startswith("https:") else None
+            self._proxied[proxy] = httpx.AsyncHTTPTransport(
+                verify=tls(), limits=LIMITS, proxy=httpx.Proxy(proxy, ssl_context=own)
+            )
+        return await self._proxied[proxy].handle_async_request(request)
+
+    async def aclose(self) -> None:
+        for way in (self._straight, *self._proxied.values()):
+            await way.aclose()
 
 
 class Pools(httpx.AsyncBaseTransport):

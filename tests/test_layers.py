@@ -22,8 +22,8 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "errors texts logs",
         "ports messages",
         (
-            "alerts bell budget config editor heap http inotify migrate notice ownfiles pace pulse "
-            "quota sockets status watch"
+            "alerts bell budget config editor heap http inotify migrate notice ownfiles pace "
+            "proxies pulse quota sockets status watch"
         ),
         "bridge dingtalk dify store",
         "doctor",
