@@ -11,7 +11,7 @@ from aiohttp import web
 
 from dod.dingtalk.times import CALM, Backoff
 from dod.messages import Message
-from dod.sim.dingtalk.faults import GatewayFault
+from dod.sim.dingtalk.faults import GatewayFault, Mishap
 from tests.test_dingtalk_channel import ID, OWN, QUICK, scene
 
 PATIENT = replace(QUICK, ack=5.0)
@@ -101,6 +101,24 @@ def test_a_gateway_in_trouble_is_one_sentence_and_is_survived(
             assert "\n" not in it.states[-1].error
             it.sim.faults.gateway = ""
             await it.until(lambda: it.state == "connected")
+
+    asyncio.run(act())
+
+
+@pytest.mark.parametrize(("fault", "words"), [("drip", "in time"), ("endless", "no JSON")])
+def test_a_gateway_whose_answer_never_ends_is_given_up(fault: Mishap, words: str) -> None:
+    """Byte by byte it never is silent for long, and it may come faster than memory is there."""
+
+    async def act() -> None:
+        async with scene(times=replace(QUICK, handshake=5.0, whole=0.2)) as it:
+            await it.connect()
+            it.sim.faults.down["gateway"] = fault
+            await it.sim.cut(ID)
+            await it.until(lambda: words in it.states[-1].error, 20.0)
+            assert it.state == "retrying"
+            it.sim.faults.down.clear()
+            await it.until(lambda: it.state == "connected", 20.0)
+            await it.hear()
 
     asyncio.run(act())
 

@@ -25,6 +25,7 @@ from dod.errors import (
     ScopeMissing,
     Throttled,
 )
+from dod.messages import sound
 
 # All that an httpx call may raise for the neighbour's or the network's sake.
 TRANSPORT_ERRORS = (httpx.RequestError, httpx.InvalidURL)
@@ -188,8 +189,9 @@ def _kind(status: int, value: dict[str, Any]) -> type[DingTalkError]:
 
 
 def _error(kind: type[DingTalkError], status: int, value: dict[str, Any]) -> DingTalkError:
-    code = str(value.get("code") or value.get("errcode") or "")
-    parts = (f"HTTP {status}", code, str(value.get("message") or value.get("errmsg") or "")[:200])
+    code = sound(str(value.get("code") or value.get("errcode") or ""))
+    said = sound(str(value.get("message") or value.get("errmsg") or ""))[:200]
+    parts = (f"HTTP {status}", code, said)
     detail = f"{_SENTENCES[kind]} ({' '.join(part for part in parts if part)})"
     if kind is ScopeMissing:
         scopes = _scopes(value)
@@ -201,4 +203,4 @@ def _error(kind: type[DingTalkError], status: int, value: dict[str, Any]) -> Din
 def _scopes(value: dict[str, Any]) -> tuple[str, ...]:
     detail = value.get("accessdenieddetail")
     scopes = detail.get("requiredScopes") if isinstance(detail, dict) else None
-    return tuple(str(scope) for scope in scopes) if isinstance(scopes, list) else ()
+    return tuple(sound(str(scope)) for scope in scopes) if isinstance(scopes, list) else ()

@@ -36,7 +36,8 @@ class Times:
     drops it after 10 s (dingtalk-protocol §2.1). ``settled``: a connection that lived so long
     resets the back-off.
     ``ping``/``pong``: a link that answers no ping for ``pong`` is dead. ``handshake``: for the
-    gateway's answer and for the websocket, each. ``answer``: silence after which a call is lost.
+    gateway's answer and for the websocket, each. ``answer``: silence after which a call is lost,
+    ``whole``: its length in all, however much has come.
     ``look``: how often a link is doubted (see ``liveness``): ``slept`` by a sleeping host,
     ``missed`` (at least) without its KEEPALIVE, ``silent`` without any frame, ``unproven`` without
     a message, ``renew``: its age, if ``quiet`` for so long; ``put_off``: after a refusal.
@@ -62,6 +63,7 @@ class Times:
     handshake: float = 10.0
     close: float = 2.0
     answer: float = 15.0
+    whole: float = 40.0
     window: float = 1.0
     in_flight: float = 2.0
     pause: float = 1.0
