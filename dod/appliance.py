@@ -8,6 +8,7 @@ import logging
 import os
 import resource
 import signal
+import threading
 import time
 from collections import deque
 from collections.abc import Mapping
@@ -276,4 +277,9 @@ def _set_limits() -> None:
 
 def run() -> int:
     """``dod run``."""
-    return Appliance(os.environ).run()
+    status = Appliance(os.environ).run()
+    if threading.active_count() > 1:
+        # A look-up of a name that hangs: Python would wait for it, longer than Docker waits for us.
+        logging.shutdown()
+        os._exit(status)
+    return status
