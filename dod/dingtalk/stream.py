@@ -181,6 +181,8 @@ class Stream:
         """The next connection first, then ``link`` may go; without a next one it stays."""
         level = logging.WARNING if doubt.grave and not link.life.refusals else logging.DEBUG
         log.log(level, "bot=%s connection replaced: %s", self._name, doubt.reason)
+        if link.life.slept and not link.life.refusals:
+            await asyncio.sleep(self._times.apart.delay(0))
         try:
             successor = await open_link(self._api)
         except DingTalkError as error:

@@ -41,6 +41,7 @@ class Times:
     ``look``: how often a link is doubted (see ``liveness``): ``slept`` by a sleeping host,
     ``missed`` (at least) without its KEEPALIVE, ``silent`` without any frame, ``unproven`` without
     a message, ``renew``: its age, if ``quiet`` for so long; ``put_off``: after a refusal.
+    ``apart``: fifty bots wake at the same moment, and ask for their next links within so long.
     ``window``, ``in_flight``, ``pause``: see ``Bucket``. ``patience``: for so long a throttled
     creation or ending of a card is repeated. ``again``: before the one repetition of a lost call.
     """
@@ -57,6 +58,7 @@ class Times:
     silent: float = 600.0
     renew: float = 14_400.0
     quiet: float = 60.0
+    apart: Backoff = Backoff(3.0, 3.0)
     put_off: Backoff = CALM
     ping: float = 20.0
     pong: float = 20.0
