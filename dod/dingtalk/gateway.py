@@ -21,6 +21,7 @@ from websockets.exceptions import (
     InvalidStatus,
     InvalidURI,
 )
+from websockets.protocol import State
 from websockets.uri import parse_uri
 
 import dod
@@ -58,6 +59,11 @@ class Link:
     def age(self) -> float:
         """Seconds since it was opened."""
         return time.monotonic() - self.life.opened_at
+
+    @property
+    def closing(self) -> bool:
+        """It is closed but for TCP, which the peer is to end, and may not."""
+        return self.socket.state is State.CLOSING
 
     def hear(self, *, beat: bool, message: bool) -> None:
         """A frame has come."""

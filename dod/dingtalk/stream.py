@@ -163,6 +163,9 @@ class Stream:
                 async with asyncio.timeout(self._times.look):
                     await link.over.wait()
             slept = self._sleep.over(self._times.look)
+            if link.closing and not link.told_to_go:
+                await link.close()
+                await link.over.wait()
             if link.over.is_set():
                 return link
             if link.age >= self._times.settled or link.life.message_at:
