@@ -15,7 +15,7 @@ WORKERS ?= 3
 
 help: ## this list
 	@echo 'make demo    a DingTalk, a Dify and a chat page on this machine, with dod between them'
-	@echo 'make check   format, lint, types, layers and unit tests: less than a minute'
+	@echo 'make check   format, lint, types, layers, known vulnerabilities, unit tests: two minutes'
 	@echo 'make test    every test: unit, contract, SDK and end to end'
 	@echo 'make bench   every number of docs/benchmarks.md but the image, in ten minutes; rewrites its table'
 	@echo 'make bench-reload   from a save to its effect, with 50 bots: docs/benchmarks.md'
@@ -39,8 +39,10 @@ check: $(MADE)
 	@$(BIN)/mypy
 	@echo '== layers'
 	@$(BIN)/pytest -q tests/test_layers.py
+	@echo '== known vulnerabilities'
+	@$(BIN)/python -m tests.advisories
 	@echo '== unit tests'
-	@$(BIN)/pytest -q tests/test_*.py --reruns 2 -rRs
+	@$(BIN)/pytest -q tests/test_*.py -n $(WORKERS) --dist loadfile --reruns 2 -rRs
 
 test: $(MADE)
 	@echo '== all tests but those of the image (make image)'

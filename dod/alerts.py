@@ -6,8 +6,8 @@ that an admin would act on. Pure; sending is ``Channel.tell``. Thread: main.
 
 import re
 
+from dod.config.credentials import conceal
 from dod.config.load import Loaded
-from dod.config.masking import conceal
 from dod.config.problems import Problem
 
 MOST = 3  # problems told; the rest is in bots.status.txt

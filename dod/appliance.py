@@ -26,6 +26,7 @@ from dod.dify.app import DifyApp
 from dod.dingtalk.channel import DingTalkChannel
 from dod.editor import refresh_editor_files
 from dod.fleet import Fleet
+from dod.meter import Meter
 from dod.notice import Notice
 from dod.pulse import Pulse
 from dod.quota import Shortage, shortages
@@ -180,7 +181,8 @@ class Appliance:
         """Thread: the bot's own, on its loop."""
         if self._store is None or self._ledger is None:
             raise RuntimeError("a bot is built before the store is open")
-        meter = self._ledger.meter(
+        meter = Meter(
+            self._ledger,
             spec.dingtalk_app_client_id,
             lambda: self._config().dingtalk_monthly_calls,
             pushes=lambda: self._config().dingtalk_monthly_pushes,

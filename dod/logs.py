@@ -5,37 +5,56 @@ so are bearer tokens, tickets and session webhooks, which nobody registers becau
 on the wire (dingtalk-protocol §10.26).
 """
 
+import json
 import logging
 import re
 import sys
 import time
+from urllib.parse import quote, quote_plus
 
 MASK = "••••••"
 _SECRETS: set[str] = set()
+# A sign must stand between a name and its value: "client secret (HTTP 401)" names no secret.
 _ON_THE_WIRE = re.compile(
-    r"(?i)(\bticket=|access_token[\"'=:\s]+|x-acs-dingtalk-access-token[\"'=:\s]+|bearer\s+"
-    r"|session=|\bapp-(?=[a-z0-9]{8,})|secret[\"'=:\s]+)[^\s\"'&,;)}]+"
+    r"(?i)(\bticket=|access_?token[\\\"'\s]*[=:][\\\"'\s]*|access-token[\"'=:\s]+|bearer\s+"
+    r"|session=|\bapp-(?=[a-z0-9]{8,})|secret[\\\"'\s]*[=:][\\\"'\s]*)[^\s\"'&,;)}]+"
 )
+
+# What a terminal would obey: a provider's error may hold what a person typed.
+_ORDERS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
 def hide(*secrets: str) -> None:
-    """Never print these again. Values shorter than 6 characters are ignored: they hit words."""
-    _SECRETS.update(secret for secret in secrets if len(secret) >= 6)
+    """Never print these again, nor as JSON, ``repr`` or an address write them.
+
+    Values shorter than 6 characters are ignored: they hit words.
+    """
+    for secret in secrets:
+        if len(secret) >= 6:
+            _SECRETS.update(_spellings(secret))
 
 
 def redact(text: str) -> str:
     """``text`` with every known secret, token and ticket replaced by a mask."""
-    for secret in tuple(_SECRETS):
+    # The longest first: one may begin another, whose end would be left.
+    for secret in sorted(_SECRETS, key=len, reverse=True):
         if secret in text:
             text = text.replace(secret, MASK)
     return _ON_THE_WIRE.sub(lambda match: match.group(1) + MASK, text)
+
+
+def _spellings(secret: str) -> set[str]:
+    """As a neighbour may say it back, and as that is then quoted once more."""
+    spelt = {secret, quote(secret, safe=""), quote_plus(secret)}
+    spelt |= {json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]}
+    return spelt | {repr(it)[1:-1] for it in spelt} | {repr(it + "'\"")[1:-4] for it in spelt}
 
 
 class _Formatter(logging.Formatter):
     converter = staticmethod(time.localtime)
 
     def format(self, record: logging.LogRecord) -> str:
-        return redact(super().format(record))
+        return _ORDERS.sub("·", redact(super().format(record)))
 
 
 def set_up(level: str = "INFO") -> None:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from dod.config.masking import conceal
+from dod.config.credentials import conceal
 from dod.config.problems import HEADS, Problem
 from dod.config.spec import Language
 from dod.ownfiles import Trouble, write

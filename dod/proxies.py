@@ -25,7 +25,8 @@ def proxy_for(scheme: str, host: str, port: int | None) -> str | None:
     """The proxy's URL; None: straight there. NO_PROXY is honoured. Thread: any."""
     usable = proxies()
     name = next((name for name in _ORDER.get(scheme, ()) if name in usable), None)
-    if name is None or urllib.request.proxy_bypass(f"{host}:{port}" if port else host):
+    port = port or (443 if scheme in {"https", "wss"} else 80)  # NO_PROXY may name it
+    if name is None or urllib.request.proxy_bypass(f"{host}:{port}"):
         return None
     return usable[name]
 

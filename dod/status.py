@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import dod
 from dod.config.problems import Problem
+from dod.logs import redact
 from dod.ports import Connection
 from dod.quota import Shortage
 
@@ -76,7 +77,7 @@ class BotSnapshot:
             "connection": _ages(self.connection),
             "dingtalk_calls": {"month": self.calls},
             "dingtalk_pushes": {"month": self.pushes},
-            "last_error": self.last_error or None,
+            "last_error": redact(self.last_error) or None,  # a neighbour's words
         }
 
 

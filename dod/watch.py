@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Literal
 
 from dod.config.absence import no_folder
+from dod.config.candidates import NAMES
 from dod.config.files import ABSENT, Content, combine, contents
-from dod.config.load import NAMES, Loaded
+from dod.config.load import Loaded
 from dod.config.mounts import mounted, mounted_alone, stale
 from dod.config.source import Remark
 from dod.inotify import Directories, inodes

@@ -114,7 +114,7 @@ def judge(data: bytes, secrets: bytes | None = None) -> Loaded:
     given = {FOLDER / "bots.yaml": data}
     if secrets is not None:
         given[FOLDER / "secrets.yaml"] = secrets
-    loaded = _Load(FOLDER, {}, FOLDER, given).run([FOLDER / "bots.yaml"])
+    loaded = _Load(FOLDER, [FOLDER / "bots.yaml"], {}, FOLDER, given).run()
     lines = {**OTHERS, **{path.name: decode(it)[0].split("\n") for path, it in given.items()}}
     assert len(loaded.problems) <= 20
     for problem in loaded.problems:

@@ -96,7 +96,7 @@ class Scene:
     async def running(self) -> AsyncIterator["Scene"]:
         task = asyncio.create_task(self.bot.run())
         try:
-            await self.until(self.bot._line.connected.is_set)  # leftovers are known by now
+            await self.until(self.bot._lines.current.connected.is_set)  # leftovers are known by now
             yield self
             await self.quiet()
         finally:

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from dod.bridge import telling as telling_module
 from dod.bridge import turn as turn_module
 from dod.bridge.claim import Claim
 from dod.config.spec import Allow, Config, Conversation, Limits, Show
@@ -699,7 +700,7 @@ def test_admins_are_not_limited() -> None:
 def test_who_has_waited_long_is_called(
     after: float, mentioned: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(turn_module, "MENTION_AFTER", after)
+    monkeypatch.setattr(telling_module, "MENTION_AFTER", after)
     scene = play(Scene(answer("x" * 20_000), spec=MARKDOWN), message(1, chat=GROUP))
     assert len(scene.channel.replies) > 1
     assert scene.channel.mentioned == mentioned

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from dod.bridge import bot as bot_module
+from dod.bridge import lines as lines_module
 from dod.bridge.bot import Bot
 from dod.bridge.claim import Claim
 from dod.bridge.claims import Claims
@@ -40,7 +40,7 @@ class RefusedChannel(FakeChannel):
 
 @pytest.fixture(autouse=True)
 def short_proof(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bot_module, "PROOF", 0.005)
+    monkeypatch.setattr(lines_module, "PROOF", 0.005)
 
 
 class Office:
@@ -321,7 +321,7 @@ class SlowToLeave(FakeChannel):
 def test_an_idle_old_channel_is_closed_only_when_it_has_left() -> None:
     async def scenario(office: Office) -> None:
         slow = SlowToLeave()
-        office.bot._line.channel.leave = slow.leave  # type: ignore[method-assign]
+        office.bot._lines.current.channel.leave = slow.leave  # type: ignore[method-assign]
         office.bot.take(OTHER_SECRET)
         await office.generation(2)
         await asyncio.sleep(0.02)
@@ -335,6 +335,36 @@ def test_an_idle_old_channel_is_closed_only_when_it_has_left() -> None:
     office = run(scenario)
     assert office.channels[0].cards["msg-7/0"].shown == "Hello"
     assert "msg-7/0" not in office.channels[1].cards
+
+
+def test_what_is_being_closed_when_everything_ends_is_closed_to_the_end() -> None:
+    """The end comes while an old app hangs up: its channel is still to be closed after it."""
+
+    async def scenario() -> Office:
+        office = Office()
+        running = asyncio.create_task(office.bot.run())
+        await office.until(lambda: office.bot.snapshot().state == "connected")
+        hanging_up, gate = asyncio.Event(), asyncio.Event()
+
+        async def aclose() -> None:
+            hanging_up.set()
+            await gate.wait()
+            office.apps[0].closed = True
+
+        office.apps[0].aclose = aclose  # type: ignore[method-assign]
+        office.bot.take(replace(OTHER_SECRET, dify_app_api_key="app-other"))
+        await hanging_up.wait()
+        closing = asyncio.create_task(office.bot.aclose())
+        await asyncio.sleep(0.01)
+        gate.set()
+        await closing
+        running.cancel()
+        await asyncio.wait({running})
+        return office
+
+    office = asyncio.run(scenario())
+    assert [app.closed for app in office.apps] == [True, True]
+    assert [channel.closed for channel in office.channels] == [True, True]
 
 
 def test_live_keys_do_not_wait_for_credentials() -> None:
@@ -505,21 +535,26 @@ def test_what_a_crash_left_at_an_app_that_is_tried_in_vain_is_read_again_later()
     assert card.shown == say("answered_below", "en")
 
 
+def slow_reading(office: Office) -> asyncio.Event:
+    """Until it is set, the store does not tell what there is."""
+    gate, store = asyncio.Event(), office.bot._promises.store
+    items = store.items
+
+    async def slow(prefix: str) -> list[tuple[str, Json]]:
+        await gate.wait()
+        return await items(prefix)
+
+    store.items = slow  # type: ignore[method-assign]
+    return gate
+
+
 def test_what_a_crash_left_is_taken_up_though_its_app_was_dropped_while_it_was_read() -> None:
     """Saved to and fro while the disk is slow: the first reading is the only one."""
     other = replace(SPEC, dingtalk_app_client_id="ding-other")
-    gate = asyncio.Event()
 
     async def scenario(office: Office) -> None:
         await office.until(lambda: len(office.channels[0].replies) == 2)  # see ``orphans``
-        store = office.bot._promises.store
-        items = store.items
-
-        async def slow(prefix: str) -> list[tuple[str, Json]]:
-            await gate.wait()
-            return await items(prefix)
-
-        store.items = slow  # type: ignore[method-assign]
+        gate = slow_reading(office)
         office.bot.take(SPEC)
         await asyncio.sleep(0)
         office.bot.take(other)
@@ -561,6 +596,29 @@ class PromptChannel(FakeChannel):
         on_state(StateChange("connected"))
         await on_message(message("prompt"))
         await super().run(on_message, on_state, on_press)
+
+
+def test_what_a_crash_left_is_taken_up_however_late_the_store_tells(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The bot serves by its new app before it is known what was promised there."""
+    monkeypatch.setattr("dod.bridge.promises.LOADING", 0.01)
+    other = replace(SPEC, dingtalk_app_client_id="ding-other")
+
+    async def scenario(office: Office) -> None:
+        await office.until(lambda: len(office.channels[0].replies) == 2)  # see ``orphans``
+        gate = slow_reading(office)
+        office.bot.take(SPEC)
+        await office.generation(2)
+        await office.channels[-1].say(message(3))
+        cards = office.channels[-1].cards
+        await office.until(lambda: "msg-3/0" in cards and cards["msg-3/0"].ended)
+        assert "msg-1/0" not in cards
+        gate.set()
+        await office.until(lambda: "msg-1/0" in cards and cards["msg-1/0"].ended)
+
+    office = opened_with(other, scenario)
+    assert office.channels[-1].cards["msg-1/0"].shown == say("answered_below", "en")
 
 
 def test_a_connection_that_is_closed_at_once_replaces_none_that_works() -> None:

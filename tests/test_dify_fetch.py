@@ -95,6 +95,51 @@ def test_no_other_host_of_the_network_is_asked(address: str) -> None:
     play(scenario)
 
 
+@pytest.mark.parametrize(
+    "address",
+    [
+        "http://127.0.0.1:8080/x.png",
+        "http://2130706433/x.png",
+        "http://169.254.169.254/latest/meta-data",
+        "http://192.168.1.1/cgi",
+        "http://router.lan/x.png",
+    ],
+)
+def test_nor_is_a_proxy_asked_for_it(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The proxy of an office stands in the network itself, and lets everybody at its hosts."""
+
+    async def scenario() -> None:
+        asked: list[object] = []
+        proxy = await asyncio.start_server(lambda *_: asked.append(_), "127.0.0.1", 0)
+        port = proxy.sockets[0].getsockname()[1]
+        monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{port}")
+        app = DifyApp(url="http://dify.example.com/v1", key="k", app_type="chatbot", timeout=5.0)
+        assert await refused(app, address) == "picture_address"
+        assert asked == []
+        await app.aclose()
+        proxy.close()
+        await proxy.wait_closed()
+
+    asyncio.run(scenario())
+
+
+def test_where_no_proxy_names_a_port_the_address_is_judged(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario() -> None:
+        async def look_up(_host: str, _port: int) -> list[str]:
+            return ["10.0.0.5"]
+
+        monkeypatch.setattr(addresses, "_look_up", look_up)
+        monkeypatch.setenv("http_proxy", "http://proxy.office:3128")
+        monkeypatch.setenv("no_proxy", "nas.example.com:8080")
+        judged = Addresses("http://dify.example.com/v1")
+        with pytest.raises(FileNotTaken):
+            await judged.dial("http://nas.example.com:8080/x.png")
+        elsewhere = "http://pictures.example.com/x.png"  # the proxy looks it up
+        assert await judged.dial(elsewhere) == (elsewhere, "pictures.example.com")
+
+    asyncio.run(scenario())
+
+
 def test_a_redirect_to_the_inside_is_not_followed() -> None:
     async def scenario() -> None:
         answer = b"HTTP/1.1 302 Found\r\nLocation: http://192.168.1.1/cgi\r\n"

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from dod import logs
 from dod.dify.refusals import refused, reported, run_failed
 from dod.errors import ConversationGone
 from dod.texts import SENTENCES
@@ -149,3 +150,9 @@ def test_detail_is_short_and_one_line() -> None:
 )
 def test_retry_is_said_where_waiting_can_help(status: int, *, retry: bool) -> None:
     assert refused(status, b"").retry is retry
+
+
+def test_a_secret_that_is_said_back_is_hidden_before_the_words_are_cut() -> None:
+    logs.hide("app/said-back-3")
+    error = reported({"code": "x", "message": f"{'x' * 490} app/said-back-3"})
+    assert "app/" not in error.detail

@@ -8,7 +8,7 @@ import socket
 import httpx
 import pytest
 
-from dod import errors, http
+from dod import errors, http, logs
 from dod.dingtalk import refusals
 
 DENIED = "Forbidden.AccessDenied."
@@ -161,3 +161,12 @@ def test_half_an_emoji_in_a_refusal_can_be_shown(where: str) -> None:
     assert "no \ufffd" in caught.value.detail
     caught.value.detail.encode()
     caught.value.code.encode()
+
+
+def test_a_secret_that_is_said_back_is_hidden_before_the_words_are_cut() -> None:
+    logs.hide("dingsecret-said-back-2")
+    said = {"code": "odd", "message": f"{'x' * 190} dingsecret-said-back-2\n2026 INFO all is well"}
+    with pytest.raises(errors.DingTalkError) as told:
+        refusals.answer(400, json.dumps(said).encode())
+    assert "dingsec" not in told.value.detail
+    assert "\n" not in told.value.detail

@@ -18,7 +18,7 @@ from dod.messages import (
     TextReplaced,
 )
 from dod.texts import say
-from tests.fakes import ScriptedApp, Step
+from tests.fakes import Step
 from tests.scene import BOB, GROUP, HELLO, SPEC, Scene, message, play
 
 BEGUN = Started("task-1", "conv-1", "message-1")
@@ -134,14 +134,15 @@ def test_a_number_that_answers_something_else_is_no_pick(how: str) -> None:
 
 
 def test_suggestions_that_fail_cost_nothing() -> None:
-    class Broken(ScriptedApp):
-        async def suggested(self, message_id: str, user: str) -> tuple[str, ...]:
-            raise DifyError(f"{message_id} {user}")
+    async def suggested(message_id: str, user: str) -> tuple[str, ...]:
+        asked.append((message_id, user))
+        raise DifyError("no suggestions")
 
-    it = scene()
-    it.app = Broken((BEGUN, TextDelta("Hello"), Finished()))
-    it.app.about = Parameters(suggests=True)
+    asked: list[tuple[str, str]] = []
+    it = scene(BEGUN, TextDelta("Hello"), Finished(), about=Parameters(suggests=True))
+    it.app.suggested = suggested  # type: ignore[method-assign]
     assert play(it, message(1)).card(1).shown == "Hello"
+    assert asked == [("message-1", "staff-ann")]
 
 
 def test_suggestions_can_be_switched_off() -> None:
@@ -242,24 +243,22 @@ def test_an_answer_withdrawn_while_it_goes_on_on_the_next_card_leaves_nothing(pa
 def test_what_came_instead_ends_the_card_however_late(monkeypatch: pytest.MonkeyPatch) -> None:
     """The last frame is refused for a while: a later try must not look for it behind the old."""
     monkeypatch.setattr("dod.bridge.typewriter.FINISH_RETRIES", ())
-    monkeypatch.setattr("dod.bridge.endings.INSIST", (0.02,) * 50)
-    monkeypatch.setattr("dod.bridge.replies.RETRIES", ())
+    monkeypatch.setattr("dod.bridge.endings.INSIST", (0.02, 0.02, 0.02))
+    shown = asyncio.Event()
+    text = "".join(f"Line {n}\n\n" for n in range(120))
+    script = (BEGUN, TextDelta(text), shown, TextReplaced("Another."), Finished())
     down = DingTalkBusy("down")
     down.not_done = True
 
     async def run() -> Scene:
-        shown = asyncio.Event()
-        text = "".join(f"Line {n}\n\n" for n in range(120))
-        script = (BEGUN, TextDelta(text), shown, TextReplaced("Another."), Finished())
         it = scene(*script, card_updates="smooth", card_max_bytes=1000)
         async with it.running():
             await it.say(message(1))
             await it.until(lambda: bool(it.card(1, 1).shown))
-            for call in ("finish", "reply"):
-                it.channel.faults.on(call, 0, down)
+            faults = it.channel.faults
+            faults.on("finish", faults.counts["finish"] + 1, down)
+            faults.on("reply", 1, down)
             shown.set()
-            await it.until(lambda: bool(it.bot._reception.insisting.tasks))
-            it.channel.faults = it.card(1, 1).faults = type(it.channel.faults)()
             await it.until(lambda: it.card(1, 1).ended)
         return it
 

@@ -17,7 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from dod import fleet as fleet_module
 from dod.botthread import alive
-from dod.bridge import bot as bot_module
+from dod.bridge import lines as lines_module
 from dod.bridge.bot import Bot
 from dod.config.spec import BotSpec, Config
 from dod.fleet import Fleet
@@ -129,7 +129,7 @@ class FleetMachine(RuleBasedStateMachine):
     @initialize()
     def begin(self) -> None:
         fleet_module.FIRST_RESTART, self.first_restart = 0.01, fleet_module.FIRST_RESTART
-        bot_module.PROOF, self.proof = 0.002, bot_module.PROOF
+        lines_module.PROOF, self.proof = 0.002, lines_module.PROOF
         self.world = World()
         self.fleet = Fleet(self.world.build)
         self.accepted: dict[str, BotSpec] = {}
@@ -147,7 +147,7 @@ class FleetMachine(RuleBasedStateMachine):
         assert asked == len(self.said)
         self.fleet.drain(time.monotonic() + 5)
         assert self.fleet.join(5) == []
-        fleet_module.FIRST_RESTART, bot_module.PROOF = self.first_restart, self.proof
+        fleet_module.FIRST_RESTART, lines_module.PROOF = self.first_restart, self.proof
 
     # -- what people do
 

@@ -22,7 +22,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "errors texts logs",
         "ports messages",
         (
-            "alerts bell budget config editor heap http inotify migrate notice ownfiles pace "
+            "alerts bell budget config editor heap http inotify meter migrate notice ownfiles pace "
             "proxies pulse quota sockets status watch"
         ),
         "bridge dingtalk dify store",

@@ -1,6 +1,10 @@
 """Nothing secret passes the formatter."""
 
+import contextlib
+import json
 import logging
+from collections.abc import Callable, Iterator
+from urllib.parse import quote
 
 import pytest
 
@@ -17,6 +21,8 @@ from dod import logs
         "key app-SECRET123456 refused",
         "POST https://oapi.dingtalk.com/robot/sendBySession?session=SECRETsession",
         '"appSecret": "SECRETvalue1"',
+        '"accessToken": "SECRETtoken99"',
+        r"error='{\"clientSecret\": \"SECRETvalue1\"}'",
         "password hunter2-SECRET here",
     ],
 )
@@ -26,20 +32,27 @@ def test_secrets_are_masked(line: str) -> None:
     assert logs.MASK in logs.redact(line)
 
 
-def test_tracebacks_are_masked_too(capsys: pytest.CaptureFixture[str]) -> None:
-    logs.hide("s3cr3t-value")
+@contextlib.contextmanager
+def the_log() -> Iterator[logging.Logger]:
+    """What is logged inside goes to stderr by the formatter of the house alone."""
     root = logging.getLogger()
     before, level = list(root.handlers), root.level
     root.handlers = []
     try:
         logs.set_up("DEBUG")
-        try:
-            raise ValueError("s3cr3t-value")
-        except ValueError:
-            logging.getLogger("dod.test").exception("failed with %s", "s3cr3t-value")
+        yield logging.getLogger("dod.test")
     finally:
         root.handlers = before
         root.setLevel(level)
+
+
+def test_tracebacks_are_masked_too(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.hide("s3cr3t-value")
+    with the_log() as log:
+        try:
+            raise ValueError("s3cr3t-value")
+        except ValueError:
+            log.exception("failed with %s", "s3cr3t-value")
     printed = capsys.readouterr().err
     assert "Traceback" in printed
     assert "s3cr3t" not in printed
@@ -48,3 +61,48 @@ def test_tracebacks_are_masked_too(capsys: pytest.CaptureFixture[str]) -> None:
 def test_short_words_are_not_taken_for_secrets() -> None:
     logs.hide("it", "")
     assert logs.redact("it works") == "it works"
+
+
+@pytest.mark.parametrize(
+    "spelt",
+    [
+        str,
+        json.dumps,
+        repr,
+        lambda secret: repr(json.dumps({"a'b": secret})),
+        lambda secret: quote(secret, safe=""),
+        lambda secret: f"{{'it': {secret!r}}}",
+    ],
+)
+def test_a_secret_is_known_however_it_is_quoted(spelt: Callable[[str], str]) -> None:
+    """A neighbour's error may say it back, and the log quotes that."""
+    secret = "Zq7&x=%/+\"'{}\\9k"
+    logs.hide(secret)
+    said = logs.redact(f"bad {spelt(secret)} value")
+    assert "Zq7" not in said
+    assert "9k" not in said
+
+
+def test_a_secret_that_begins_another_leaves_nothing_of_it() -> None:
+    longer = [f"office-2026{char}tail" for char in "abcdefgh"]
+    logs.hide("office-2026", *longer)
+    assert all(logs.redact(it) == logs.MASK for it in longer)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "DingTalk does not accept the client id and client secret (HTTP 401 invalid)",
+        "'dingtalk_app_client_secret' has ASCII letters, digits and signs only",
+        "then write !secret it_dify_key here",
+    ],
+)
+def test_words_about_secrets_can_be_read(line: str) -> None:
+    assert logs.redact(line) == line
+
+
+def test_nobody_s_words_command_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    with the_log() as log:
+        log.warning("turn failed: %s\tnext", "DifyError not allowed: \x1b[2J\x9b1A\r\u202eok")
+    printed = capsys.readouterr().err
+    assert printed.endswith("not allowed: ·[2J·1A··ok\tnext\n")

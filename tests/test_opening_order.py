@@ -26,6 +26,14 @@ class Slow(MemoryStore):
         return await super().add(key, value, expire=expire)
 
 
+async def overtaken(scene: Scene) -> asyncio.Task[None]:
+    """Two messages of a group; the first, which is given back, still waits for the disk."""
+    first = asyncio.create_task(scene.say(message(1, chat=GROUP)))
+    await asyncio.sleep(0)
+    await scene.say(message(2, chat=GROUP, sender=BOB))
+    return first
+
+
 def test_a_chat_sees_its_cards_in_the_order_of_its_messages(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -35,9 +43,8 @@ def test_a_chat_sees_its_cards_in_the_order_of_its_messages(
         store = Slow("claim/ding-it/msg-1")
         scene = Scene(HELLO, HELLO, store=store)
         async with scene.running():
-            first = asyncio.create_task(scene.say(message(1, chat=GROUP)))
-            await asyncio.sleep(0)
-            await scene.say(message(2, chat=GROUP, sender=BOB), message(3))
+            first = await overtaken(scene)
+            await scene.say(message(3))
             await scene.until(lambda: scene.card(3).ended and len(scene.app.questions) == 2)
             assert scene.card(2).frames == [], "nor does another chat wait"
             store.gate.set()
@@ -77,9 +84,7 @@ def test_no_card_waits_long_for_another(monkeypatch: pytest.MonkeyPatch) -> None
         store = Slow("claim/ding-it/msg-1")
         scene = Scene(HELLO, HELLO, store=store)
         async with scene.running():
-            first = asyncio.create_task(scene.say(message(1, chat=GROUP)))
-            await asyncio.sleep(0)
-            await scene.say(message(2, chat=GROUP, sender=BOB))
+            first = await overtaken(scene)
             await scene.until(lambda: scene.card(2).ended)
             store.gate.set()
             await first

@@ -223,6 +223,35 @@ def test_after_a_day_it_is_dropped(caplog: pytest.LogCaptureFixture) -> None:
     assert state(store) == "done"
 
 
+@pytest.mark.parametrize("webhook_lives", [True, False])
+def test_nothing_is_kept_beyond_the_day_though_nobody_starts_again(*, webhook_lives: bool) -> None:
+    """Told or not: within the day the app may come back and end its card."""
+    until = NOW + 5400 if webhook_lives else NOW - 1
+    said = message(1, created_at=NOW - 3600, webhook_expires_at=until)
+    store = left(said)
+    play(Scene(store=store))
+    _, until = store._rows["claim/ding-old/msg-1"]
+    assert 0 < until - time.time() <= KEEP - 3600
+
+
+@pytest.mark.parametrize("error", [None, BUSY])
+def test_what_its_own_bot_has_done_meanwhile_stays_done(
+    error: DingTalkBusy | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The app came back while the webhook took its time."""
+    monkeypatch.setattr("dod.bridge.orphans.INSIST", ())
+    scene = Scene(store=left())
+
+    async def reply(*_: object, **_how: object) -> None:
+        await scene.store.put("claim/ding-old/msg-1", {"state": "done"}, expire=KEEP)
+        if error is not None:
+            raise error
+
+    scene.channel.reply = reply  # type: ignore[method-assign]
+    play(scene)
+    assert state(scene.store) == "done"
+
+
 @pytest.mark.parametrize(
     ("bots", "bot", "said"),
     [
@@ -304,12 +333,12 @@ def test_it_is_told_by_the_channel_that_serves_at_that_moment(
     scene = Scene(store=left())
     first, second = ClosingChannel(now=NOW), FakeChannel(now=NOW)
     first.faults.on("reply", 0, BUSY)
-    scene.bot._line.channel = scene.bot._servings.newest.channel = first
+    scene.bot._lines.current.channel = scene.bot._servings.newest.channel = first
 
     async def act() -> None:
         running = asyncio.create_task(scene.bot.run())
         await scene.until(lambda: first.faults.counts.get("reply", 0) >= 1)
-        scene.bot._make_channel = lambda _: second
+        scene.bot._lines._make_channel = lambda _: second
         scene.bot.take(replace(SPEC, dingtalk_app_client_secret="new"))
         await scene.until(lambda: first.closed)
         orphans = scene.bot._promises.orphans

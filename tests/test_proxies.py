@@ -82,3 +82,4 @@ def test_one_that_cannot_be_used_is_one_line_and_the_others_serve(
 def test_no_proxy_goes_straight(monkeypatch: pytest.MonkeyPatch, spared: str) -> None:
     assert wss(monkeypatch, HTTPS_PROXY="http://proxy:1", NO_PROXY="other.test") is not None
     assert wss(monkeypatch, NO_PROXY=spared) is None
+    assert proxies.proxy_for("https", "dingtalk.test", None) is None

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from dod.budget import Ledger
+from dod.meter import Meter
 from dod.notice import render
 from dod.pace import month
 from dod.quota import Level, Shortage, shortages
@@ -35,7 +36,7 @@ def ledger(calls: int = 0, pushes: int = 0, corps: tuple[str, ...] = ("corp",)) 
     book = Ledger(MemoryStore(), now=lambda: NOW)
 
     async def act() -> None:
-        meter = book.meter("bot-1", lambda: 0)
+        meter = Meter(book, "bot-1", lambda: 0)
         for corp in corps:
             meter.spend(corp, calls)
             for _ in range(pushes):
@@ -83,7 +84,7 @@ def test_the_month_is_that_of_dingtalks_clock() -> None:
 
     async def act() -> Ledger:
         book = Ledger(MemoryStore(), now=lambda: NOW - 366 * 86400)
-        meter = book.meter("bot-1", lambda: 100)
+        meter = Meter(book, "bot-1", lambda: 100)
         meter.pace("corp", NOW)
         meter.spend("corp", 90)
         await meter.flush()

@@ -2,6 +2,7 @@
 
 import time
 
+from dod import logs
 from dod.ports import Connection
 from dod.status import BotSnapshot
 
@@ -27,3 +28,11 @@ def test_what_has_not_come_yet_has_no_age() -> None:
         "frame_seconds_ago": None,
         "message_seconds_ago": None,
     }
+
+
+def test_what_a_neighbour_says_back_shows_no_secret() -> None:
+    """The page is open to the whole network."""
+    logs.hide("dingsecret-said-back-1")
+    error = "DingTalk refused the call (HTTP 400 bad dingsecret-said-back-1)"
+    bot = BotSnapshot(name="it", state="retrying", since=0.0, last_error=error)
+    assert bot.to_json()["last_error"] == f"DingTalk refused the call (HTTP 400 bad {logs.MASK})"

@@ -70,7 +70,7 @@ def on_thread(store: DiskStore, act: Callable[[], T]) -> T:
 
 def pragma(store: DiskStore, statement: str) -> None:
     """Change the store's own connection: a limit on pages makes a full disk, and so on."""
-    on_disk = store._records
+    on_disk = store._keeping._records
     assert on_disk is not None
     on_thread(store, lambda: on_disk._connection.execute(f"PRAGMA {statement}").fetchall())
 
@@ -119,7 +119,7 @@ def test_a_disk_that_refuses_is_said_once_and_written_back_when_it_works(
     pragma(store, "max_page_count = 1000000")
     pragma(store, "query_only = 0")
     wait_until(lambda: store.trouble is None)
-    assert not store._kept
+    assert not store._keeping._kept
     store = opened()
     assert get(store, "key/4") == big
     assert get(store, "deleted") is None
@@ -129,7 +129,7 @@ def test_a_commit_that_fails_leaves_no_transaction_behind(opened: Open) -> None:
     store = opened(retry_every=3600)
     pragma(store, "max_page_count = 1")
     put(store, "big", {"text": "x" * 100_000})
-    on_disk = store._records
+    on_disk = store._keeping._records
     assert on_disk is not None
     assert not on_thread(store, lambda: on_disk._connection.in_transaction)
 
@@ -401,6 +401,57 @@ def test_files_are_nobody_elses(opened: Open, path: Path) -> None:
     assert stat.S_IMODE(path.stat().st_mode) == 0o700
 
 
+@pytest.mark.parametrize("mode", ["wal", "delete"])
+def test_what_was_said_is_soon_nowhere_in_the_files(
+    opened: Open, path: Path, mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also not in the log of SQLite, nor on a page that is free again."""
+    monkeypatch.setattr(records, "TIDY", 0.05)
+    monkeypatch.setattr(records, "journal", lambda _kind: mode)
+    store = opened()
+    said = {"message": "said-in-confidence " * 500, "webhook": "session=said-in-confidence"}
+
+    def held() -> list[str]:
+        return [it.name for it in path.iterdir() if b"said-in-confidence" in it.read_bytes()]
+
+    for number in range(5):
+        put(store, f"claim/{number}", said)
+    assert held()
+    for number in range(5):
+        put(store, f"claim/{number}", {"state": "done"})
+    wait_until(lambda: not held())
+    assert get(store, "claim/3") == {"state": "done"}
+
+
+def test_a_reader_is_not_waited_for(
+    opened: Open, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A backup reads the file: the log is emptied when it is done."""
+    monkeypatch.setattr(records, "TIDY", 0.02)
+    store = opened()
+    put(store, "a", {"n": "said-in-confidence"})
+    log = path / "cache.db-wal"
+    with closing(sqlite3.connect(path / "cache.db", isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM Cache").fetchone()
+        put(store, "a", {"n": "forgotten"})
+        time.sleep(0.05)
+        assert b"said-in-confidence" in log.read_bytes() + (path / "cache.db").read_bytes()
+        reader.execute("COMMIT")
+    wait_until(lambda: not log.stat().st_size)
+    assert get(store, "a") == {"n": "forgotten"}
+
+
+def test_what_a_planted_link_leads_to_stays_open_to_others(opened: Open, path: Path) -> None:
+    theirs = path.parent / "bots.yaml"
+    theirs.touch()
+    theirs.chmod(0o644)
+    path.mkdir()
+    (path / "cache.db-journal").symlink_to(theirs)
+    opened()
+    assert stat.S_IMODE(theirs.stat().st_mode) == 0o644
+
+
 def test_kill_9_loses_nothing_that_was_put(path: Path) -> None:
     code = (
         "import asyncio, os, pathlib, sys\n"
@@ -422,8 +473,8 @@ def test_kill_9_loses_nothing_that_was_put(path: Path) -> None:
 
 def test_ten_thousand_keys_are_one_walk_along_the_index(opened: Open, path: Path) -> None:
     store = opened()
-    assert store._records is not None
-    records_ = store._records
+    assert store._keeping._records is not None
+    records_ = store._keeping._records
 
     def fill() -> None:
         with records_.transaction():

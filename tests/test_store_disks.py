@@ -154,8 +154,8 @@ def journal_of(store: DiskStore) -> tuple[str, int]:
 
     async def asked() -> tuple[str, int]:
         def read() -> tuple[str, int]:
-            assert store._records is not None
-            connection = store._records._connection
+            assert store._keeping._records is not None
+            connection = store._keeping._records._connection
             (mode,) = connection.execute("PRAGMA journal_mode").fetchone()
             (synchronous,) = connection.execute("PRAGMA synchronous").fetchone()
             return mode, synchronous

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -109,3 +110,18 @@ def test_another_users_file_can_be_locked_too(
     assert lock.held
     assert not DataLock(tmp_path).hold()
     lock.release()
+
+
+@pytest.mark.parametrize("link", [Path.symlink_to, Path.hardlink_to])
+def test_a_planted_link_costs_nobody_his_file(
+    tmp_path: Path, link: Callable[[Path, Path], None]
+) -> None:
+    """In a data folder that others can write: what it leads to was emptied."""
+    theirs = tmp_path / "bots.yaml"
+    theirs.write_text("bots: []\n", "utf-8")
+    (tmp_path / "data").mkdir()
+    link(tmp_path / "data" / ".lock", theirs)
+    lock = DataLock(tmp_path / "data")
+    assert lock.hold()
+    lock.release()
+    assert theirs.read_text("utf-8") == "bots: []\n"

@@ -1,13 +1,16 @@
 """The status server: who is served, what is told, what never is."""
 
+import contextlib
 import http.client
 import json
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
 
 from dod.status import BotSnapshot, ConfigStatus, Status, Turns
+from dod.web.guests import MOST
 from dod.web.server import StatusServer, host_allowed, metrics
 from tests.ports import free_port
 
@@ -129,6 +132,80 @@ def test_other_methods_and_paths_are_refused() -> None:
         assert ask(port, "/api/status", "POST")[0] == 405
         assert ask(port, "/etc/passwd")[0] == 404
         assert ask(port, "/../../etc/passwd")[0] == 404
+
+
+def test_who_holds_on_to_connections_shuts_nobody_out() -> None:
+    """Each takes a descriptor of the bots' process, and one that says nothing stays for an hour."""
+    with serving() as port, contextlib.ExitStack() as held:
+        silent = [
+            held.enter_context(socket.create_connection(("127.0.0.1", port), timeout=10))
+            for _ in range(MOST + 5)
+        ]
+        for one in silent:
+            with contextlib.suppress(OSError):  # it has been hung up on already
+                one.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nX-Slow: ")
+        assert ask(port, "/healthz")[0] == 200
+        for one in silent[:5]:
+            assert _hung_up(one)
+        one = silent[-1]
+        one.sendall(b"no\r\n\r\n")
+        assert one.recv(12) == b"HTTP/1.1 200"
+
+
+def _hung_up(one: socket.socket) -> bool:
+    try:
+        return one.recv(1) == b""
+    except ConnectionError:
+        return True
+
+
+def test_who_reads_no_answer_is_hung_up_on_too() -> None:
+    with serving() as port, contextlib.ExitStack() as held:
+        deaf = held.enter_context(socket.create_connection(("127.0.0.1", port), timeout=10))
+        deaf.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n" * 200)
+        for _ in range(MOST):
+            one = held.enter_context(socket.create_connection(("127.0.0.1", port), timeout=10))
+            one.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert one.recv(12) == b"HTTP/1.1 200"
+        with contextlib.suppress(ConnectionError):
+            while deaf.recv(65536):
+                pass
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"\x16\x03\x01 no HTTP at all\r\n\r\n",
+        b"GET /\x00 HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: localhost\r\nHost: evil.example.com\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: localhost\r\nAuthorization Basic c2VjcmV0\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: localhost\r\nX-Long: " + b"x" * 9000 + b"\r\n\r\n",
+    ],
+)
+def test_what_is_no_request_is_refused_without_a_word_in_the_log(
+    said: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Anybody on the network can say it a thousand times a second."""
+    with serving() as port:
+        caplog.clear()
+        with socket.create_connection(("127.0.0.1", port), timeout=10) as one:
+            one.sendall(said)
+            assert b" 400 " in one.recv(200)
+    assert not caplog.records
+
+
+def test_a_bug_of_ours_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    def broken() -> Status:
+        raise ZeroDivisionError
+
+    port = free_port()
+    server = StatusServer(("127.0.0.1", port), broken)
+    server.start()
+    try:
+        assert ask(port, "/api/status")[0] == 500
+    finally:
+        server.close()
+    assert "ZeroDivisionError" in caplog.text
 
 
 def test_password_guards_what_tells_something() -> None:

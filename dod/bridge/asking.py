@@ -1,8 +1,5 @@
 """One question put to Dify, and what each event of its answer means to the person who waits."""
 
-from collections.abc import Awaitable, Callable
-from typing import Protocol
-
 from dod.bridge.answer import Answer
 from dod.bridge.attachments import Intake, Prepared
 from dod.bridge.claim import Claim
@@ -12,7 +9,7 @@ from dod.bridge.inputs import question_of
 from dod.bridge.pictures import Pictures
 from dod.bridge.progress import progress_line
 from dod.bridge.serving import Serving
-from dod.bridge.typewriter import Typewriter
+from dod.bridge.telling import Telling
 from dod.bridge.view import View
 from dod.errors import DodError
 from dod.messages import (
@@ -33,17 +30,8 @@ from dod.texts import Tongue, say
 TELL_RETRYING_AFTER = 1.0  # seconds since Dify was asked first
 
 
-class Show(Protocol):
-    """There is more to show; ``withdrawn``: and what was shown is no longer true."""
-
-    def __call__(self, *, withdrawn: bool = False) -> None: ...
-
-
 class Asking:
-    """Of one turn: ``listen`` once, in a task of its own. Thread: the bot's loop.
-
-    ``show`` never waits; ``notice`` says something before there is an answer.
-    """
+    """Of one turn: ``listen`` once, in a task of its own. Thread: the bot's loop."""
 
     def __init__(
         self,
@@ -57,9 +45,7 @@ class Asking:
         extras: Extras,
         conversations: Conversations,
         intake: Intake,
-        writer: Typewriter | None,
-        show: Show,
-        notice: Callable[[str], Awaitable[None]],
+        telling: Telling,
         tongue: Tongue,
     ) -> None:
         self._claim = claim
@@ -71,9 +57,7 @@ class Asking:
         self._extras = extras
         self._conversations = conversations
         self._intake = intake
-        self._writer = writer
-        self._show = show
-        self._notice = notice
+        self._telling = telling
         self._tongue: Tongue = tongue
         self._retrying_told = False
 
@@ -108,19 +92,18 @@ class Asking:
             case TextDelta():
                 if not self._answer.text:
                     await self._extras.before_text()
-                self._show()
+                self._telling.show()
             case TextReplaced():
-                self._show(withdrawn=not _goes_on(self._answer.text, event.text))
+                self._telling.show(withdrawn=not _goes_on(self._answer.text, event.text))
             case Finished():
-                if self._writer is not None:
-                    self._writer.progress("")
+                self._telling.progress("")
 
     async def _tell_retrying(self, seconds: float) -> None:
         """Dify is overloaded, or starting, and is asked again: say so, once."""
         if seconds < TELL_RETRYING_AFTER or self._retrying_told:
             return
         self._retrying_told = True
-        await self._notice(say("dify_retrying", self._tongue))
+        await self._telling.notice(say("dify_retrying", self._tongue))
 
     async def _question(self) -> Question | None:
         """What to ask, with the files handed over; None if nothing is left to ask."""
@@ -136,8 +119,8 @@ class Asking:
         return question_of(message, asked, self._serving.spec, user)
 
     def _tell_progress(self, progress: Progress) -> None:
-        if self._writer is not None and self._serving.spec.show.tools:
-            self._writer.progress(progress_line(progress, self._tongue))
+        if self._serving.spec.show.tools:
+            self._telling.progress(progress_line(progress, self._tongue))
 
 
 def _goes_on(before: str, text: str) -> bool:

@@ -5,11 +5,11 @@ Each is opened, ended when it is full, and the last one ended for good.
 Thread: the bot's loop.
 """
 
-import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
+from dod.bridge.haste import Haste
 from dod.bridge.pages import ELLIPSIS, Page
 from dod.bridge.room import Room
 from dod.bridge.stack import Stack
@@ -38,6 +38,7 @@ class Carriage:
         on_opening: Callable[[int, str, Sequence[int]], Awaitable[None]],
         hand_over: Callable[[str, int], Awaitable[str]],
         retries: Sequence[float],
+        haste: Haste,
     ) -> None:
         self.room = room
         self.stack = Stack(make_card, self.room)
@@ -49,6 +50,7 @@ class Carriage:
         self._on_opening = on_opening
         self._hand_over = hand_over
         self._retries = retries
+        self._haste = haste
 
     def resume(self, number: int, ends: Sequence[int] = ()) -> None:
         self._landed = number
@@ -131,14 +133,14 @@ class Carriage:
 
     async def persist(self, call: Callable[[], Awaitable[None]]) -> None:
         """Try until it lands or trying cannot help; then raises what DingTalk said."""
-        for delay in (*self._retries, None):
+        tries = self._haste.tries(self._retries)
+        while True:
             try:
                 await call()
             except DingTalkError as error:
-                if delay is None or not error.retry:
+                if not (error.retry and await tries.another()):
                     raise
-                log.info("card=%s is tried again in %.1f s: %s", self.stack.card.id, delay, error)
-                await asyncio.sleep(delay)
+                log.info("card=%s is tried again: %s", self.stack.card.id, error)
             else:
                 return
 

@@ -4,7 +4,8 @@ A claim passes ``taken`` → ``asked`` → ``finishing`` (on a card) or ``replyi
 state is written *before* its act, so that after a crash the next start knows what may have happened
 (design §5.2). Kept 24 h.
 A message's text and webhook are kept only until its answer has arrived. What is not done never
-expires by the local clock, which a NAS may set right by a year between a crash and the next start.
+expires by the local clock, which a NAS may set right by a year between a crash and the next start;
+but for what apps left that no bot has any more: nobody may ever start again who would drop it.
 """
 
 import asyncio
@@ -55,7 +56,9 @@ class Claim:
         self.told = False  # and it arrived
         self.refused = False  # the card did not take its last frame
         self.interrupted = False  # a crash: nobody knows whether the last frame arrived
+        self.foreign = False  # of an app that no bot has: should it come back, its bot goes first
         self.taken_at = time.time()
+        self._keep = OPEN
         self._store = store
         self._patience = patience or Patience()
         self._adding: asyncio.Task[bool] | None = None
@@ -205,6 +208,11 @@ class Claim:
         """A reply is about to be sent; after a crash it is not sent again, but that is said."""
         await self._write("replying")
 
+    async def keep_for(self, seconds: float) -> None:
+        """Whatever is not done is kept no longer than that from here on."""
+        self._keep = seconds
+        await self._write(self.state)
+
     async def done(self) -> None:
         """Nothing is left to do, or what is left must not be repeated."""
         await self._write("done")
@@ -223,8 +231,15 @@ class Claim:
         self.text = ""
 
     async def _save(self) -> None:
-        keep = KEEP if self.state == "done" else OPEN
+        if self.foreign and await self._over():
+            return
+        keep = KEEP if self.state == "done" else self._keep
         await self._store.put(self.key, self.to_json(), expire=keep)
+
+    async def _over(self) -> bool:
+        """Done meanwhile by the bot that has its app now, or expired."""
+        row = await self._store.get(self.key)
+        return row is None or row.get("state") == "done"
 
     async def _write(self, state: ClaimState) -> None:
         self.state = state

@@ -4,7 +4,6 @@ A claim is ``finishing`` before any of this, with the text that its card is to e
 """
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 
@@ -57,6 +56,7 @@ def card_writer(
         on_shown=claim.shown,
         hand_over=rest_as_file(claim, serving.channel, serving.room, tongue),
         retries=retries,
+        haste=serving.haste,
         room=serving.room,
     )
 
@@ -74,7 +74,7 @@ async def finish(
     False if that did not come about, but still may: see ``Insisting``. ``mention``: a reply calls
     the asker by name.
     """
-    text, guid, failed = claim.text, claim.guid, claim.failed
+    text, guid, failed, ends = claim.text, claim.guid, claim.failed, claim.ends
     ending = await writer.close(text, guid, failed=failed) if writer else "none"
     if ending == "landed" or (ending == "none" and claim.told):
         await claim.done()
@@ -83,30 +83,74 @@ async def finish(
         return False
     rest = writer.rest(text) if writer else text
     if writer is None or ending == "none":
-        await claim.replying()  # first: a reply must not be sent twice
-        if await _reply(claim, serving, rest, mention=mention) != "later":
+        delivery = await tell(claim, serving, rest, tongue, on_card=False, mention=mention)
+        if delivery == "never":
             await claim.done()
-            return True
-        claim.cards = 0  # what is there has its end: only the reply is left to do
-        await claim.finishing(rest, guid, failed=failed)
-        return False
-    if claim.interrupted:
-        await _own_up(claim, serving, tongue)
-        return False
-    # The card is there and does not take its end: the answer goes by reply, and from here on the
-    # card is to say so. Written before the reply, so that no crash can show both; a crash before
-    # the reply arrived must not promise it.
-    moved, ends = digest(guid, "moved"), claim.ends
-    await claim.finishing(say("unconfirmed", tongue), moved, failed=False, replied=True, ends=())
-    if await _reply(claim, serving, rest, mention=mention) != "sent":
-        claim.refused = True
+        if delivery == "later":
+            claim.cards = 0  # what is there has its end: only the reply is left to do
+            await claim.finishing(rest, guid, failed=failed)
+        return delivery != "later"
+    # The card is there and does not take its end: the answer goes by reply.
+    delivery = await tell(claim, serving, rest, tongue, on_card=True, mention=mention)
+    if delivery in {"later", "never"}:
+        claim.refused = not claim.interrupted
         await claim.finishing(text, guid, failed=failed, ends=ends)
+    if delivery != "sent" or claim.interrupted:
         return False
-    await claim.moved(say("answered_below", tongue), moved)
-    if await writer.end(claim.text, moved, failed=False) != "open":
+    if await writer.end(claim.text, claim.guid, failed=False) != "open":
         await claim.done()
         return True
     return False
+
+
+async def tell(
+    claim: Claim,
+    serving: Serving,
+    text: str,
+    tongue: Tongue,
+    *,
+    on_card: bool,
+    mention: bool = False,
+) -> Delivery:
+    """Send ``text`` by reply, once; ``on_card``: its card, which is there, is only to say so.
+
+    Written before the reply, so that no crash can send it twice or show both. What was not sent,
+    "later" or "never", is for the caller to write as it shall go on.
+    """
+    if not on_card:
+        await claim.replying()
+        delivery = await _reply(claim, serving, text, mention=mention)
+        if delivery == "sent":
+            await claim.done()
+        return delivery
+    if claim.interrupted:
+        return await _own_up(claim, serving, tongue)
+    # A crash before the reply arrived must not promise it.
+    moved = digest(claim.client_id, claim.message.id, "moved")
+    await claim.finishing(say("unconfirmed", tongue), moved, failed=False, replied=True, ends=())
+    delivery = await _reply(claim, serving, text, mention=mention)
+    if delivery == "sent":
+        await claim.moved(say("answered_below", tongue), moved)
+    return delivery
+
+
+async def _own_up(claim: Claim, serving: Serving, tongue: Tongue) -> Delivery:
+    """The answer may stand on the card since before a crash: no reply repeats it.
+
+    The card goes on being tried: the same frame twice is the same.
+    """
+    text, guid, failed = claim.text, claim.guid, claim.failed
+    await claim.finishing(text, guid, failed=failed, replied=True)
+    delivery = await _reply(claim, serving, say("unconfirmed", tongue), mention=False)
+    if delivery == "sent":
+        await claim.moved(text, guid, failed=failed)
+    return delivery
+
+
+async def _reply(claim: Claim, serving: Serving, text: str, *, mention: bool) -> Delivery:
+    # Once: between tries here the disk would say that it was sent. ``Insisting`` tries again.
+    message, foreign = claim.message, claim.foreign
+    return await reply(serving, message, text, mention=mention, once=True, foreign=foreign)
 
 
 class Insisting:
@@ -117,8 +161,6 @@ class Insisting:
 
     def __init__(self) -> None:
         self.tasks: set[asyncio.Task[None]] = set()
-        self.hurried = False
-        self._hurry = asyncio.Event()
 
     def add(self, claim: Claim, serving: Serving, tongue: Tongue) -> None:
         """Keep ``serving`` in use until the claim's answer has its end."""
@@ -129,25 +171,16 @@ class Insisting:
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
 
-    def hurry(self) -> None:
-        """Shutting down: each is tried once more, now."""
-        self.hurried = True
-        self._hurry.set()
-
     async def _insist(self, claim: Claim, serving: Serving, tongue: Tongue) -> None:
         try:
-            for delay in INSIST:
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(delay):
-                        await self._hurry.wait()
-                hurried = self.hurried
+            tries = serving.haste.tries(INSIST)
+            while await tries.another():
                 if await finish(claim, last_writer(claim, serving, tongue), serving, tongue):
                     return
-                if hurried:
-                    return
-            log.error(
-                "bot=%s msg=%s answer could not be ended", serving.spec.name, claim.message.id
-            )
+            if not serving.haste.made:
+                log.error(
+                    "bot=%s msg=%s answer could not be ended", serving.spec.name, claim.message.id
+                )
         except Exception:  # the rim of one answer: the next start goes on
             log.exception("bot=%s msg=%s failed", serving.spec.name, claim.message.id)
         finally:
@@ -161,22 +194,3 @@ def last_writer(claim: Claim, serving: Serving, tongue: Tongue) -> Typewriter | 
     writer = card_writer(claim, serving, "final", tongue=tongue, retries=())
     writer.resume(claim.cards - 1, claim.ends)
     return writer
-
-
-async def _own_up(claim: Claim, serving: Serving, tongue: Tongue) -> None:
-    """The answer may stand on the card since before a crash: no reply repeats it.
-
-    The card goes on being tried: the same frame twice is the same.
-    """
-    text, guid, failed = claim.text, claim.guid, claim.failed
-    await claim.finishing(text, guid, failed=failed, replied=True)
-    if await _reply(claim, serving, say("unconfirmed", tongue), mention=False) == "sent":
-        await claim.moved(text, guid, failed=failed)
-    else:
-        await claim.finishing(text, guid, failed=failed)
-
-
-async def _reply(claim: Claim, serving: Serving, text: str, *, mention: bool) -> Delivery:
-    # Once: between tries here the disk would say that it was sent. ``Insisting`` tries again.
-    channel, bot = serving.channel, serving.spec.name
-    return await reply(channel, bot, claim.message, text, mention=mention, once=True)

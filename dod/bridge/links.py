@@ -12,7 +12,7 @@ _ALT = 400  # characters
 _ADDRESS = 3000
 _DEPTH = 8  # parentheses within parentheses
 _CODE = re.compile(
-    r"(?:^|\n)(?P<fence>```+|~~~+)[^\n]*\n.*?(?:\n(?P=fence)|\Z)"
+    r"(?:^|\n)(?P<fence>```++|~~~++)[^\n]*\n.*?(?:\n(?P=fence)|\Z)"
     r"|(?<!`)(?P<tick>`+)(?!`)[^`]{1,2000}(?P=tick)(?!`)",
     re.DOTALL,
 )

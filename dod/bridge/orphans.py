@@ -7,18 +7,16 @@ card. Should the app come back within a day, its bot ends the card.
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Coroutine
+from collections.abc import Awaitable, Callable, Collection, Coroutine
 from typing import Any
 
-from dod.bridge.claim import KEEP, OPEN, Claim
-from dod.bridge.endings import INSIST
+from dod.bridge.claim import KEEP, Claim
+from dod.bridge.endings import INSIST, tell
 from dod.bridge.leftovers import age, left_to_say
-from dod.bridge.replies import reply
 from dod.bridge.serving import Serving
 from dod.config.spec import Config
-from dod.messages import digest
-from dod.ports import Channel, Json, Store
-from dod.texts import say, tongue
+from dod.ports import Json, Store
+from dod.texts import tongue
 
 log = logging.getLogger(__name__)
 
@@ -86,21 +84,24 @@ class Orphans:
             log.exception("bot=%s key=%s failed", self._name, key)
 
     async def _settled(self, key: str, value: Json, *, first: bool) -> bool:
-        """Whether nothing is left that this bot can do; forget it after a day."""
+        """Whether nothing is left that this bot can do; forgotten after a day."""
         client_id = key.split("/")[1]
         try:
-            claim = Claim.from_json(client_id, value, self._store)
+            claim, untold = (Claim.from_json(client_id, value, self._store) for _ in range(2))
         except (KeyError, TypeError):
             name = self._name
             log.warning("bot=%s key=%s was left in a form that cannot be read", name, key)
             await self._store.delete(key)
             return True
+        claim.foreign = untold.foreign = True
         message, now = claim.message, self._serving().channel.now()
-        if age(claim, now) > KEEP:
+        left = KEEP - age(claim, now)  # seconds in which its app may come back, and end its card
+        if left <= 0:
             log.warning("bot=%s msg=%s of client id %s dropped", self._name, message.id, client_id)
             await claim.done()
             return True
-        if claim.told:  # by an earlier start: its card is the app's
+        await claim.keep_for(left)
+        if claim.told:  # by an earlier start
             return True
         if first:
             log.warning(
@@ -114,36 +115,19 @@ class Orphans:
         if not message.webhook or message.webhook_expires_at <= now:
             return True
         # Who is being told while the bot drains is told.
-        return await asyncio.shield(self._spawn(self._tell(claim, value), f"orphan {message.id}"))
+        telling = self._tell(claim, lambda: untold.keep_for(left))
+        return await asyncio.shield(self._spawn(telling, f"orphan {message.id}"))
 
-    async def _tell(self, claim: Claim, value: Json) -> bool:
+    async def _tell(self, claim: Claim, undo: Callable[[], Awaitable[None]]) -> bool:
         """Once; False if nothing was sent, and waiting can help."""
         serving = self._serving().hold()
         try:
-            return await self._say(claim, value, serving.channel)
+            language = tongue(self._config().language, claim.message.text)
+            text = left_to_say(claim, language)
+            on_card = claim.cards > 0 and claim.state != "replying"
+            delivery = await tell(claim, serving, text, language, on_card=on_card)
+            if delivery in {"later", "never"}:
+                await undo()
+            return delivery != "later"
         finally:
             serving.release()
-
-    async def _say(self, claim: Claim, value: Json, channel: Channel) -> bool:
-        message = claim.message
-        language = tongue(self._config().language, message.text)
-        text, moved = left_to_say(claim, language), digest(claim.client_id, message.id, "orphan")
-        last, failed, ends = (claim.text, claim.guid), claim.failed, claim.ends
-        on_card = claim.cards > 0 and claim.state != "replying"
-        # As ``endings.finish``: written first, so that no crash can send it twice, nor promise it.
-        if on_card:
-            unsure = say("unconfirmed", language)
-            await claim.finishing(unsure, moved, failed=False, replied=True, ends=())
-        else:
-            await claim.replying()
-        delivery = await reply(channel, self._name, message, text, once=True, foreign=True)
-        if delivery != "sent":
-            await self._store.put(claim.key, value, expire=OPEN)  # as if nothing had been tried
-            return delivery == "never"
-        if claim.interrupted:  # should the app come back: the same frame twice is the same
-            await claim.moved(*last, failed=failed, ends=ends)
-        elif on_card:
-            await claim.moved(say("answered_below", language), moved)
-        else:
-            await claim.done()
-        return True

@@ -4,7 +4,6 @@ Thread: the bot's loop.
 """
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -20,11 +19,11 @@ from dod.ports import Store
 
 log = logging.getLogger(__name__)
 
-LOADING = 10.0  # seconds to wait for a slow store at start
+LOADING = 10.0  # seconds to wait for a slow store
 
 
 class Promises:
-    """``load`` at start, ``read`` for a new client id → ``take_up`` or ``leave_behind``; ``halt``.
+    """Lifecycle: ``read`` for each client id → ``take_up`` or ``leave_behind``; ``halt``.
 
     ``connected``: by any line, once. ``owner``, ``alive``: see ``Claims``.
     """
@@ -53,6 +52,7 @@ class Promises:
         self._spawn = spawn
         self._claims: dict[str, Claims] = {}
         self._left: dict[str, list[Claim]] = {}  # by client id: what a crash left there
+        self._loading: set[asyncio.Task[None]] = set()
         self.orphans: asyncio.Task[None] | None = None
 
     def claims(self, client_id: str) -> Claims:
@@ -67,34 +67,40 @@ class Promises:
             )
         return self._claims[client_id]
 
-    async def load(self, client_id: str) -> None:
-        """Know what a crash left; look after what is nobody's."""
-        self._left[client_id] = await self.claims(client_id).load()
+    async def soon(self, load: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Wait for ``load``, but not for long: with a slow store it goes on beside all else."""
+        loading = asyncio.create_task(self._guard(load), name="load")
+        self._loading.add(loading)
+        loading.add_done_callback(self._loading.discard)
+        await asyncio.wait({loading}, timeout=LOADING)
+        if not loading.done():
+            log.warning("bot=%s store is slow: serving before it is read", self._bot())
+
+    async def _guard(self, load: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        try:
+            await load()
+        except Exception:  # the rim of what is on disk: it must not keep new people from asking
+            log.exception("bot=%s what was left on disk cannot be read", self._bot())
+
+    async def read(self, client_id: str) -> None:
+        """Know what a crash left there; the first time only. Waits for the store however slow."""
+        if client_id not in self._claims:
+            self._left[client_id] = await self.claims(client_id).load()
 
     def look_after_orphans(self) -> None:
-        self.orphans = asyncio.create_task(self._settle_orphans(), name="orphans")
+        self.orphans = asyncio.create_task(self._guard(self._settle_orphans), name="orphans")
 
     async def _settle_orphans(self) -> None:
         await self.connected.wait()  # only then DingTalk's clock is known
-        try:
-            await Orphans(
-                self._bot(),
-                self.store,
-                self._serving,
-                self.config,
-                mine=self._claims,
-                alive=self.alive,
-                spawn=self._spawn,
-            ).settle()
-        except Exception:  # the rim of what is on disk: it must not keep new people from asking
-            log.exception("bot=%s what other apps left cannot be settled", self._bot())
-
-    async def read(self, client_id: str) -> None:
-        """Know what the new app's messages came to before. The first time only."""
-        if client_id not in self._claims:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(LOADING):
-                    self._left[client_id] = await self.claims(client_id).load()
+        await Orphans(
+            self._bot(),
+            self.store,
+            self._serving,
+            self.config,
+            mine=self._claims,
+            alive=self.alive,
+            spawn=self._spawn,
+        ).settle()
 
     def take_up(self, client_id: str) -> None:
         """Go on with what a crash left at the app that serves, which is connected.
@@ -112,5 +118,5 @@ class Promises:
             del self._claims[client_id]
 
     def halt(self) -> None:
-        if self.orphans is not None:
-            self.orphans.cancel()
+        for task in (*self._loading, *([self.orphans] if self.orphans else ())):
+            task.cancel()

@@ -1,15 +1,14 @@
 """Answers without a card: Markdown messages by webhook or robot API."""
 
-import asyncio
 import logging
 from collections.abc import Sequence
 from typing import Literal, TypedDict
 
 from dod.bridge.dialects import message as in_a_message
 from dod.bridge.pages import CARD_MAX_BYTES, page
+from dod.bridge.serving import Serving
 from dod.errors import ContentTooLong, DingTalkError
 from dod.messages import Message
-from dod.ports import Channel
 from dod.texts import say, tongue
 
 log = logging.getLogger(__name__)
@@ -19,9 +18,9 @@ SHORTEST = 2000  # bytes: a message that is refused as too long and shorter than
 OWN_UP = (1.0, 3.0, 10.0, 30.0)  # seconds before each try to say that something may be missing
 
 
-# sent: it arrived, or part of it, or may have. later: nothing did, and waiting can help.
-# never: nothing did, and waiting cannot help.
-Delivery = Literal["sent", "later", "never"]
+# sent: it arrived, or part of it, or may have, and that was said. unsaid: but that was not.
+# later: nothing did, and waiting can help. never: nothing did, and waiting cannot help.
+Delivery = Literal["sent", "unsaid", "later", "never"]
 
 
 class How(TypedDict):
@@ -32,8 +31,7 @@ class How(TypedDict):
 
 
 async def reply(
-    channel: Channel,
-    bot: str,
+    serving: Serving,
     message: Message,
     text: str,
     *,
@@ -53,17 +51,16 @@ async def reply(
         made = page(text, start, room, in_a_message)
         try:
             how = How(mention=mention and not made.full, foreign=foreign)
-            delivery = await _send(channel, bot, message, made.text, retries, how=how)
+            delivery = await _send(serving, message, made.text, retries, how=how)
         except ContentTooLong as error:
             if room <= SHORTEST:
-                log.error("bot=%s reply not delivered: %s", bot, error)  # noqa: TRY400  # DingTalk's answer says it
+                _log_undelivered(serving, error)
                 delivery = "never"
             else:
                 room = room * 2 // 3
                 continue
-        if delivery != "sent" and sent:  # the rest is missing: nobody shall take it for the whole
-            await _own_up(channel, bot, message, made.text, foreign=foreign)
-            return "sent"
+        if delivery in {"later", "never"} and sent:  # nobody shall take this for the whole
+            return await _own_up(serving, message, made.text, foreign=foreign)
         if delivery != "sent":
             return delivery
         sent, retries = True, RETRIES
@@ -73,46 +70,48 @@ async def reply(
 
 
 async def _send(
-    channel: Channel,
-    bot: str,
+    serving: Serving,
     message: Message,
     part: str,
     retries: Sequence[float],
     *,
     how: How,
 ) -> Delivery:
-    for delay in (*retries, None):
+    tries = serving.haste.tries(retries)
+    while True:
         try:
-            await channel.reply(message, part, **how)
+            await serving.channel.reply(message, part, **how)
         except ContentTooLong:
             raise
         except DingTalkError as error:
-            if delay is None or not (error.retry and error.not_done):
-                log.error("bot=%s reply not delivered: %s", bot, error)  # noqa: TRY400  # DingTalk's answer says it
-                if not error.not_done:
-                    await _own_up(channel, bot, message, part, foreign=how["foreign"])
-                    return "sent"
-                return "later" if error.retry else "never"
-            await asyncio.sleep(delay)
-        else:
-            break
-    return "sent"
+            if error.retry and error.not_done and await tries.another():
+                continue
+            _log_undelivered(serving, error)
+            if not error.not_done:
+                return await _own_up(serving, message, part, foreign=how["foreign"])
+            return "later" if error.retry else "never"
+        return "sent"
 
 
 async def _own_up(
-    channel: Channel, bot: str, message: Message, part: str, *, foreign: bool
-) -> None:
+    serving: Serving, message: Message, part: str, *, foreign: bool
+) -> Literal["sent", "unsaid"]:
     """``part`` is missing, or may be: it is never sent twice, but that is said.
 
     The sentence may come twice: that is better than silence.
     """
-    sentence = say("unconfirmed", tongue("auto", part))
-    for delay in OWN_UP:
-        await asyncio.sleep(delay)
+    bot, sentence = serving.spec.name, say("unconfirmed", tongue("auto", part))
+    tries = serving.haste.tries(OWN_UP)
+    while await tries.another():
         try:
-            await channel.reply(message, sentence, foreign=foreign)
+            await serving.channel.reply(message, sentence, foreign=foreign)
         except DingTalkError as error:
             log.info("bot=%s nor that it may be missing: %s", bot, error)
         else:
-            return
+            return "sent"
     log.error("bot=%s a person may be left without any answer", bot)
+    return "unsaid"
+
+
+def _log_undelivered(serving: Serving, error: DingTalkError) -> None:
+    log.error("bot=%s reply not delivered: %s", serving.spec.name, error)

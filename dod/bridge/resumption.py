@@ -6,11 +6,12 @@ Thread: the bot's loop.
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Iterable
-from typing import Any, Protocol
+from typing import Any
 
 from dod.bridge.claim import Claim
-from dod.bridge.commands import Command, command_in
+from dod.bridge.commands import command_in
 from dod.bridge.conversations import key_of
+from dod.bridge.desk import Desk, leave
 from dod.bridge.endings import Insisting
 from dod.bridge.lanes import Lanes, Place
 from dod.bridge.leftovers import close, young
@@ -22,29 +23,6 @@ from dod.messages import ConversationKey
 log = logging.getLogger(__name__)
 
 
-class TakeIn(Protocol):
-    """What answers a message that was just received: see ``Reception``."""
-
-    def __call__(
-        self,
-        claim: Claim,
-        key: ConversationKey,
-        place: Place | None,
-        command: Command | None,
-        serving: Serving,
-        *,
-        resumed: bool = False,
-    ) -> Coroutine[Any, Any, None]: ...
-
-
-class TakeInLater(Protocol):
-    """What keeps something to look at for the question that follows: see ``Reception``."""
-
-    def __call__(
-        self, claim: Claim, key: ConversationKey, serving: Serving, *, resumed: bool = False
-    ) -> Coroutine[Any, Any, None]: ...
-
-
 class Resumption:
     """Lifecycle: ``resume`` for each client id that is served."""
 
@@ -53,16 +31,13 @@ class Resumption:
         lanes: Lanes,
         tongues: Tongues,
         insisting: Insisting,
-        *,
-        take_in: TakeIn,
-        take_in_later: TakeInLater,
+        desk: Desk,
         spawn: Callable[[Coroutine[Any, Any, None], str], asyncio.Task[None]],
     ) -> None:
         self._lanes = lanes
         self._tongues = tongues
         self._insisting = insisting
-        self._take_in = take_in
-        self._take_in_later = take_in_later
+        self._desk = desk
         self._spawn = spawn
 
     def resume(self, claims: Iterable[Claim], serving: Serving) -> None:
@@ -85,10 +60,10 @@ class Resumption:
         if claim.state == "taken" and young(claim, serving.channel.now()):
             # No wait from here to where it is paired: each in the order of its receipt.
             if place is None:
-                await self._take_in_later(claim, key, serving, resumed=True)
+                await self._desk.take_in_later(claim, key, serving, resumed=True)
             else:
                 command = command_in(claim.message.text)
-                await self._take_in(claim, key, place, command, serving, resumed=True)
+                await self._desk.take_in(claim, key, place, command, serving, resumed=True)
             return
         try:
             if not await close(claim, serving, self._tongues.of(claim.message)):
@@ -96,6 +71,4 @@ class Resumption:
         except Exception:
             log.exception("bot=%s leftover msg=%s failed", serving.spec.name, claim.message.id)
         finally:
-            if place is not None:
-                place.leave()
-            serving.release()
+            leave(place, serving)

@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import Self
 
+from dod.bridge.haste import Haste
 from dod.bridge.room import Room
 from dod.config.spec import BotSpec
 from dod.ports import App, Channel
@@ -16,6 +17,7 @@ class Serving:
     spec: BotSpec
     app: App
     channel: Channel
+    haste: Haste
     room: Room = field(init=False)
     _users: int = 0
     _idle: asyncio.Event = field(default_factory=asyncio.Event)

@@ -6,6 +6,7 @@ Thread: the bot's loop.
 import asyncio
 from collections.abc import Callable
 
+from dod.bridge.haste import Haste
 from dod.bridge.line import Line
 from dod.bridge.serving import Serving
 from dod.config.spec import BotSpec
@@ -15,12 +16,16 @@ from dod.ports import App
 class Servings:
     """Lifecycle: ``serve*`` → ``hurry`` when the bot shuts down → ``aclose``."""
 
-    def __init__(self, spec: BotSpec, line: Line, make_app: Callable[[BotSpec], App]) -> None:
+    def __init__(
+        self, spec: BotSpec, line: Line, make_app: Callable[[BotSpec], App], haste: Haste
+    ) -> None:
         self._make_app = make_app
-        self.newest = Serving(spec, make_app(spec), line.channel)
+        self._haste = haste
+        self.newest = Serving(spec, make_app(spec), line.channel, haste)
         line.serving = self.newest
         self._all = [self.newest]  # also those that only old turns use
         self._retiring: set[asyncio.Task[None]] = set()
+        self._closing: set[asyncio.Task[None]] = set()
         self.generation = 1
 
     def serve(self, spec: BotSpec, line: Line, *, leaving: Line | None = None) -> None:
@@ -28,7 +33,7 @@ class Servings:
         old = self.newest
         same_app = _app_keys(spec) == _app_keys(old.spec)
         app = old.app if same_app else self._make_app(spec)
-        line.serving = self.newest = Serving(spec, app, line.channel)
+        line.serving = self.newest = Serving(spec, app, line.channel, self._haste)
         self._all.append(self.newest)
         self.generation += 1
         task = asyncio.create_task(self._retire(old, leaving), name="old settings")
@@ -41,6 +46,12 @@ class Servings:
             await asyncio.wait({leaving.leaving})
         await serving.unused()
         self._all.remove(serving)
+        # From here a task of its own: ``halt`` ends only the waiting.
+        closing = asyncio.create_task(self._close(serving), name="close old settings")
+        self._closing.add(closing)
+        closing.add_done_callback(self._closing.discard)
+
+    async def _close(self, serving: Serving) -> None:
         if not any(serving.app is other.app for other in self._all):
             await serving.app.aclose()
         if not any(serving.channel is other.channel for other in self._all):
@@ -57,6 +68,8 @@ class Servings:
             task.cancel()
 
     async def aclose(self) -> None:
+        if self._closing:
+            await asyncio.wait(self._closing)
         for serving in self._all:
             await serving.channel.aclose()
             await serving.app.aclose()

@@ -5,10 +5,8 @@ Nothing that it holds holds it when it has ended, so that its memory is free at 
 """
 
 import asyncio
-import contextlib
 import functools
 import logging
-from collections.abc import Sequence
 from typing import Any, Literal
 
 from dod.bridge.answer import Answer
@@ -16,22 +14,19 @@ from dod.bridge.asking import Asking
 from dod.bridge.attachments import Intake
 from dod.bridge.claim import Claim
 from dod.bridge.conversations import Conversations, user_of
-from dod.bridge.endings import card_writer, finish
 from dod.bridge.extras import Extras
 from dod.bridge.lanes import Place
 from dod.bridge.pacing import Pace
 from dod.bridge.pictures import Pictures
 from dod.bridge.serving import Serving
-from dod.bridge.typewriter import Typewriter
+from dod.bridge.telling import Telling
 from dod.bridge.view import Outcome, Reason, View
-from dod.errors import DingTalkError
-from dod.messages import Message, digest
+from dod.messages import Message
 from dod.texts import Tongue, say
 
 log = logging.getLogger(__name__)
 
 TELL_PLACE_AFTER = 3.0  # seconds in the queue
-MENTION_AFTER = 20.0  # seconds: then the asker has looked away
 STOP_GRACE = 2.0  # seconds for Dify to end a stopped answer by itself (dify-api §3: about 0.3)
 
 
@@ -61,24 +56,15 @@ class Turn:
         self._given_up: asyncio.Future[Reason] = asyncio.get_running_loop().create_future()
         self._answer = Answer(serving.app, user_of(place.key))
         self._view = View(self._answer, self._pictures, extras, serving.spec, tongue)
-        self._chars = 0  # of the whole reply
-        self._guid = digest(claim.client_id, claim.message.id, "final")
-        on_card = serving.spec.handler == "DifyAiCardBotHandler" and pace != "webhook"
-        # A card that an earlier process opened must be ended, whatever has been saved meanwhile.
-        if on_card or claim.cards:
-            claim.style = claim.style or serving.spec.card_style
-            pace = "final" if pace == "webhook" else pace
-            self._writer: Typewriter | None = card_writer(
-                claim,
-                serving,
-                pace,
-                source=functools.partial(self._view.text, complete=False),
-                settled=lambda: not pictures.under_way,
-                tongue=tongue,
-                on_opening=functools.partial(_opening, claim, place),
-            )
-        else:
-            self._writer = None
+        self._telling = Telling(
+            claim,
+            place,
+            serving,
+            tongue,
+            pace=pace,
+            source=functools.partial(self._view.text, complete=False),
+            settled=lambda: not pictures.under_way,
+        )
         self._started = 0.0
         self.unsettled = False  # the answer has no end yet: see ``endings.Insisting``
 
@@ -104,18 +90,17 @@ class Turn:
         try:
             return await self._run(started)
         except asyncio.CancelledError:  # everything ends at once: the next start goes on
-            if self._writer is not None:
-                self._writer.abandon()
+            self._pictures.close()
+            self._telling.abandon()
             raise
 
     async def _run(self, started: float) -> Outcome:
         try:
             if not await self._wait_for_place():
                 return await self._end_unasked()
-            cards = 0 if self._writer is None else 1
+            cards = 1 if self._telling.on_card else 0
             await asyncio.gather(self.claim.asked(cards=cards), self._extras.meet())
-            if self._writer is not None:
-                self._writer.begin()
+            self._telling.begin()
             await self._listen_until_given_up()
             await self._fetch_pictures()
             given_up = self._given_up.result() if self._given_up.done() else None
@@ -143,14 +128,13 @@ class Turn:
         if self.place.free:
             return not self._given_up.done()
         number = self.place.number
-        if self._writer is not None:
-            self._writer.begin()
+        self._telling.begin()
         waiting = asyncio.create_task(self.place.wait(), name=f"queue {self.message.id}")
         try:
             await self._first_of(waiting, TELL_PLACE_AFTER)
             if not waiting.done() and not self._given_up.done():
                 # Once, in words that stay true: to tell each nearer place would cost a call.
-                await self._notice(say("waiting", self.tongue, place=number))
+                await self._telling.notice(say("waiting", self.tongue, place=number))
                 await self._first_of(waiting, None)
             return self.place.free and not self._given_up.done()
         finally:
@@ -161,20 +145,12 @@ class Turn:
         waits: set[asyncio.Future[Any]] = {task, self._given_up}
         await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
 
-    async def _notice(self, sentence: str) -> None:
-        """Say something before there is an answer."""
-        if self._writer is not None:
-            self._writer.notice(sentence)
-        else:
-            await self._say_once(sentence)
-
     async def _end_unasked(self) -> Outcome:
         """Given up in the queue: stopped by its person, or left for the next start."""
         if self._given_up.result() == "shutting_down":
-            if self._writer is not None:
-                self._writer.abandon()
+            self._telling.abandon()
             return "dropped"
-        if self._writer is not None and self._writer.begun:
+        if self._telling.begun:
             await self._deliver(say("stopped", self.tongue), failed=False)
         else:
             await self.claim.done()
@@ -185,6 +161,7 @@ class Turn:
     async def _listen_until_given_up(self) -> None:
         answer = self._answer
         listening = asyncio.create_task(self._ask().listen(), name=f"listen {self.message.id}")
+        stopping: asyncio.Task[None] | None = None
         try:
             await self._first_of(listening, None)
             if not listening.done():
@@ -192,11 +169,13 @@ class Turn:
                 leaving = self._given_up.result() == "shutting_down"
                 grace = STOP_GRACE / 2 if leaving else STOP_GRACE  # time is left for the card
                 await asyncio.wait({listening}, timeout=0 if answer.held_off else grace)
-                stopping.cancel()
         finally:
             listening.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await listening
+            if stopping is not None:
+                stopping.cancel()
+        await asyncio.wait({listening})  # to await it would take our own end for its
+        if not listening.cancelled():
+            listening.result()
 
     def _ask(self) -> Asking:
         return Asking(
@@ -209,9 +188,7 @@ class Turn:
             extras=self._extras,
             conversations=self._conversations,
             intake=self._intake,
-            writer=self._writer,
-            show=self._show,
-            notice=self._notice,
+            telling=self._telling,
             tongue=self.tongue,
         )
 
@@ -226,42 +203,18 @@ class Turn:
     def _stop_dify(self) -> "asyncio.Task[None]":
         return asyncio.create_task(self._answer.stop(), name=f"stop {self.message.id}")
 
-    def _show(self, *, withdrawn: bool = False) -> None:
-        if self._writer is not None:
-            if withdrawn:
-                self.claim.withdrawn()
-                self._writer.replaced(say("withdrawn", self.tongue))
-            self._writer.touch()
+    def _show(self) -> None:
+        self._telling.show()
 
     # -- the end
 
     async def _deliver(self, text: str, *, failed: bool) -> None:
-        """Leave ``text`` with the person: on the card, or else as a reply. Then it is done."""
-        self._chars = len(text)
-        if self._writer is None:
-            claim = self.claim
-            claim.text, claim.guid, claim.failed = text, self._guid, failed
-        else:
-            # Both at once: the promise goes to disk while the last update comes back.
-            await asyncio.gather(
-                self.claim.finishing(text, self._guid, failed=failed), self._writer.stop()
-            )
-        late = asyncio.get_running_loop().time() - self._started > MENTION_AFTER
-        self.unsettled = not await finish(
-            self.claim, self._writer, self.serving, self.tongue, mention=late
-        )
-
-    async def _say_once(self, sentence: str) -> None:
-        """Tried once, never owned up to: the answer waits for it, and says more."""
-        try:
-            await self.serving.channel.reply(self.message, sentence)
-        except DingTalkError as error:
-            log.info("bot=%s notice not delivered: %s", self.serving.spec.name, error)
+        self.unsettled = not await self._telling.deliver(text, failed=failed, since=self._started)
 
     def _log(self, outcome: Outcome, started: float) -> None:
         """The canonical line of a turn: no text, no names."""
-        writer, now = self._writer, asyncio.get_running_loop().time()
-        first = writer.first_shown - started if writer and writer.first_shown else now - started
+        telling, now = self._telling, asyncio.get_running_loop().time()
+        first = (telling.first_shown or now) - started
         log.info(
             "bot=%s turn=%s chat=%s first_text=%.2f total=%.2f chars=%d updates=%d",
             self.serving.spec.name,
@@ -269,14 +222,6 @@ class Turn:
             self.message.chat.kind,
             first,
             now - started,
-            self._chars,
-            writer.updates if writer else 0,
+            telling.chars,
+            telling.updates,
         )
-
-
-async def _opening(claim: Claim, place: Place, cards: int, text: str, ends: Sequence[int]) -> None:
-    """A card is about to be created: a chat's first ones in the order of its messages."""
-    await claim.opening(cards, text, ends)
-    if cards == 1:
-        await place.in_order()
-        place.opened()

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Literal
 
 from dod.bridge.carriage import Carriage
+from dod.bridge.haste import Haste
 from dod.bridge.pacing import Pace, gaps
 from dod.bridge.room import Room
 from dod.bridge.unfinished import finished
@@ -57,6 +58,7 @@ class Typewriter:
         on_shown: Callable[[str], None],
         hand_over: Callable[[str, int], Awaitable[str]] = _no_file,
         retries: Sequence[float] | None = None,
+        haste: Haste | None = None,
         room: Room | None = None,
     ) -> None:
         self._room = room or Room()
@@ -67,6 +69,7 @@ class Typewriter:
             on_opening=on_opening,
             hand_over=hand_over,
             retries=FINISH_RETRIES if retries is None else retries,
+            haste=haste or Haste(),
         )
         self._stack = self._carriage.stack
         self._gaps = gaps(pace)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from dod.config.addresses import in_clear, public_without_tls
-from dod.config.masking import looks_secret
+from dod.config.credentials import looks_secret
 from dod.config.nodes import Entry, Mapping, Node, Scalar
 from dod.config.problems import Report, shorten
 from dod.config.schema import properties

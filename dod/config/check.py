@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import BinaryIO, Literal, TextIO
 
 from dod.config import explain as key_by_key
+from dod.config.credentials import conceal
 from dod.config.implicit import load_all
 from dod.config.load import Loaded, load, load_file, load_text
-from dod.config.masking import conceal
 from dod.config.problems import HEADS
 
 FINE, REJECTED, WARNINGS = 0, 1, 2

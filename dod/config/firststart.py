@@ -8,8 +8,8 @@ import logging
 import os
 from pathlib import Path
 
+from dod.config.candidates import NAMES
 from dod.config.example import EXAMPLE
-from dod.config.load import NAMES
 from dod.config.source import Remark
 from dod.ownfiles import write
 

@@ -17,10 +17,10 @@ from typing import Any
 from urllib.parse import quote
 
 from dod.config.bots import Tagged
+from dod.config.credentials import conceal
 from dod.config.document import parse
 from dod.config.emitter import document
 from dod.config.load import Loaded, load_text
-from dod.config.masking import conceal
 from dod.config.nodes import Mapping, Scalar, Sequence
 from dod.config.secretsfile import RUN_SECRETS
 from dod.config.source import Source

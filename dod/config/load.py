@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 from dod import logs
-from dod.config.absence import EMPTY, NO_FOLDER, ONLY_COMMENTS, ignored, no_file, no_such_file
+from dod.config.absence import EMPTY, ONLY_COMMENTS
 from dod.config.advice import Whole, advise
 from dod.config.bots import config_of, read_bots, unresolved
+from dod.config.candidates import NAMES, Candidates
 from dod.config.decoding import CUT, GARBLED, NO_TEXT
 from dod.config.document import parse
 from dod.config.environment import Environment, read_dotenv, read_environment, together
-from dod.config.example import is_example
-from dod.config.files import Files, too_large, unreadable
+from dod.config.files import Files, too_large
 from dod.config.masking import Mask
 from dod.config.nodes import Mapping, Node
 from dod.config.outline import bots_of, complain_root, defaults_of, hollow, strays_below
@@ -34,7 +34,6 @@ from dod.config.unsendable import sendable
 log = logging.getLogger(__name__)
 
 Verdict = Literal["accepted", "partly", "rejected", "waiting"]
-NAMES = ("bots.yaml", ".bots.yaml")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +69,12 @@ class Loaded:
 
 def load(folder: Path, environ: Map[str, str], *, run_secrets: Path = RUN_SECRETS) -> Loaded:
     """Read ``bots.yaml``, else ``.bots.yaml``, of ``folder``."""
-    return _Load(folder, environ, run_secrets).run([folder / name for name in NAMES])
+    return _Load(folder, [folder / name for name in NAMES], environ, run_secrets).run()
 
 
 def load_file(path: Path, environ: Map[str, str], *, run_secrets: Path = RUN_SECRETS) -> Loaded:
     """Read exactly ``path``; its neighbours are ``secrets.yaml`` and ``.env``."""
-    return _Load(path.parent, environ, run_secrets).run([path])
+    return _Load(path.parent, [path], environ, run_secrets).run()
 
 
 def load_text(
@@ -88,7 +87,7 @@ def load_text(
 ) -> Loaded:
     """Read ``data`` as if it were the file ``name`` of ``folder``."""
     given = {folder / name: data.encode() if isinstance(data, str) else data}
-    return _Load(folder, environ, run_secrets, given).run([folder / name])
+    return _Load(folder, [folder / name], environ, run_secrets, given).run()
 
 
 class _Load:
@@ -97,6 +96,7 @@ class _Load:
     def __init__(
         self,
         folder: Path,
+        paths: list[Path],
         environ: Map[str, str],
         run_secrets: Path,
         given: dict[Path, bytes] | None = None,
@@ -105,28 +105,26 @@ class _Load:
         self._environ = environ
         self._report = Report(Mask(*key_names()))
         self._files = Files(folder, self._report, given)
-        self._given = given or {}
+        self._candidates = Candidates(paths, self._files, self._report)
         self._run_secrets = run_secrets
         self._environment = Environment()
         self._language: Language = "auto"
-        self._shown = ""
         self._secrets: list[str] = []
         self._top: dict[str, Any] = {}
         self._clients: dict[str, str] = {}
 
-    def run(self, paths: list[Path]) -> Loaded:
+    def run(self) -> Loaded:
         try:
-            return self._run(paths)
+            return self._run()
         except Exception:  # noqa: BLE001 the rim: no file, and no bug of ours, may end what runs
             trace = self._report.mask.text(traceback.format_exc())
             log.error("the configuration could not be examined: a bug of dod\n%s", trace)  # noqa: TRY400 a secret may stand in it
         self._report = Report(Mask(*key_names()))  # what was said so far may be the trouble
-        shown = self._shown or paths[0].name
-        self._report.error(Source(shown, "").at(1, 1), OWN_BUG)
+        self._report.error(Source(self._candidates.name, "").at(1, 1), OWN_BUG)
         return self._end("rejected")
 
-    def _run(self, paths: list[Path]) -> Loaded:
-        source = self._first(paths)
+    def _run(self) -> Loaded:
+        source = self._candidates.read()
         dotenv = self._files.read(self._folder / ".env")
         variables = read_dotenv(dotenv, self._report) if isinstance(dotenv, Source) else {}
         if isinstance(dotenv, Remark):
@@ -137,8 +135,7 @@ class _Load:
         secrets.read()
         tags = Tags(self._files, self._report, together(self._environ, variables), secrets)
         if not isinstance(source, Source):
-            missing = Source(self._shown or paths[0].name, "")
-            return self._nothing(missing, source or self._absent(paths))
+            return self._nothing(Source(self._candidates.name, ""), source)
         parsed = parse(source)
         for place, remark in parsed.remarks:
             self._report.error(place, remark)
@@ -146,43 +143,11 @@ class _Load:
             return self._nothing(source, ONLY_COMMENTS if "#" in source.text else EMPTY)
         if parsed.root is None:
             return self._end("rejected")
-        root = sendable(tags.resolve_file(parsed.root, (self._folder / self._shown,)))
+        root = sendable(tags.resolve_file(parsed.root, (self._folder / self._candidates.taken,)))
         loaded = self._read(root, secrets, sound=parsed.sound)
         if loaded.config:
             logs.hide(*self._secrets, *secrets.values)
         return loaded
-
-    def _first(self, paths: list[Path]) -> Source | Remark | None:
-        for path in paths:
-            source = self._files.read(path)
-            if source is not None:
-                if self._unused_example(source, path, paths):
-                    continue
-                self._shown = path.name
-                self._warn_of_ignored(path.name, paths)
-                return source
-        return None
-
-    def _unused_example(self, source: Source | Remark, path: Path, paths: list[Path]) -> bool:
-        """The untouched first example, beside which somebody has put the file of the original."""
-        if not isinstance(source, Source) or not is_example(source.text):
-            return False
-        return any(self._files.exists(later) for later in paths[paths.index(path) + 1 :])
-
-    def _warn_of_ignored(self, taken: str, paths: list[Path]) -> None:
-        for path in paths:
-            if path.name != taken and self._files.exists(path):
-                self._report.warn(Source(path.name, "").at(1, 1), ignored(path.name, taken))
-
-    def _absent(self, paths: list[Path]) -> Remark:
-        try:
-            there = self._folder.is_dir()
-        except OSError as exc:
-            return unreadable(str(self._folder), exc)
-        if not there:
-            return NO_FOLDER
-        name = paths[0].name
-        return no_file(name) if name in NAMES else no_such_file(name)
 
     def _nothing(self, source: Source, remark: Remark) -> Loaded:
         place = self._files.broken.get(source.file, source.at(1, 1))
@@ -236,7 +201,7 @@ class _Load:
         unresolved: Map[str, dict[str, Any]] | None = None,
     ) -> Loaded:
         return Loaded(
-            self._shown,
+            self._candidates.taken,
             config,
             self._report.problems(),
             self._files.looked_for,

@@ -1,12 +1,13 @@
 """No problem may show a secret, not even one on a line that does not parse.
 
-Two nets: values known to be secret are replaced wherever they occur; and of every shown line, what
-follows a key that sounds like a secret is hidden, with the lines that continue it, and everything
+Three nets: values known to be secret are replaced wherever they occur; of every shown line, what
+follows a key that sounds like a secret is hidden, with the lines that continue it; and everything
 that looks like a credential. Hiding too much is fine: the admin has the file.
 """
 
 import re
 
+from dod.config.credentials import conceal, credentials_in, looks_secret, tame
 from dod.config.source import Place, Source
 from dod.logs import MASK
 
@@ -17,54 +18,19 @@ WORD = 12
 WIDEST = 160  # characters of a source line that are shown
 LONGEST = 5_000  # a longer line is hidden whole: it is no line of a person, and costs time
 MOST_LINES = 5_000  # searched for secrets in advance; no person writes more
-_ODD = re.compile(
-    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u200b\u200c\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff]"
-)
 _TAG = re.compile(r"!\w+\s+(?P<name>[\w.-]+)(?P<rest>[^,}\]#]*)")
-_WORDS = re.compile(r"[A-Za-z]+|[0-9]+|[A-Za-z][a-z]*[0-9]{1,3}")
-_TOKEN = re.compile(r"[A-Za-z0-9_\-+/=.~]{10,}")
-_APP_KEY = re.compile(r"app-[A-Za-z0-9]{8,}")
-_CLIENT_ID = re.compile(r"ding[a-z0-9]{6,20}")
-_LOGIN = re.compile(r"(?<=://)[^\s/]+(?=@)")
-_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}(\.schema)?")
-_HANDLER = re.compile(r"Dify[A-Za-z]*Handler")
 _HARMLESS = re.compile(
     r"""["'“”‘’]?<[^<>]*>["'“”‘’]?\s*[,}]?|["'“”‘’]{0,2}|[|>][-+0-9]*|null|~"""
     r"""|\[?["']?[#&]?…["']?\]?"""  # what we propose ourselves
     r"""|["']?[!！]?\s?(secret|env_var|include)s?(\s+[a-z]{1,12}(_[a-z0-9]{1,8}){1,3})?["']?"""
 )
+# A value between braces, up to the sign that ends it: within quotes none does.
+_IN_FLOW = re.compile(
+    r"""(?:[!&][^\s,}]*\s+)?(?:"(?:[^"\\]|\\.)*"|'(?:[^']|'')*'|(?!["'])|["'].*)[^,}]*(?=[,}]|$)"""
+)
 _OPENER = re.compile(
     r"^\s*(-\s+)*[\"']?[\w.$-]+[\"']?\s*[:：=]|^\s*-\s|^([<=>]{7}|-{3}|\.{3})|^\s*#"
 )
-
-
-def looks_secret(token: str) -> bool:
-    """Whether ``token`` is rather a credential than a word, an id or a path."""
-    if _APP_KEY.search(token):
-        return True
-    if _CLIENT_ID.fullmatch(token) or _UUID.fullmatch(token):
-        return False
-    parts = [part for part in re.split(r"[_\-/.=+~]", token) if part]
-    if all(_WORDS.fullmatch(part) for part in parts):
-        return any(_jumbled(part) for part in parts)
-    return any(_jumbled(part) or (len(part) >= 10 and _digits(part)) for part in parts) or (
-        len(token) >= 20 and _digits(token) and _mixed(token)
-    )
-
-
-def _digits(text: str) -> bool:
-    return any(char.isdigit() for char in text) and any(char.isalpha() for char in text)
-
-
-def _mixed(text: str) -> bool:
-    return text.lower() != text and text.upper() != text
-
-
-def _jumbled(text: str) -> bool:
-    """Whether the letters change their case as often as in no name made of words."""
-    if len(text) < 12 or _HANDLER.fullmatch(text):
-        return False
-    return 6 * len(re.findall("[a-z][A-Z]", text)) >= len(text)
 
 
 class Mask:
@@ -119,7 +85,7 @@ class Mask:
         if offset < 0:
             offset = sum(map(len, shown)) + caret - done
         shown.append(line[done:])
-        return _window(_ODD.sub("·", "".join(shown)), offset)
+        return _window(tame("".join(shown)), offset)
 
     def proposal(self, place: Place, fix: str) -> str:
         """``fix`` of the line of ``place``: hidden by position, as the line itself is."""
@@ -137,8 +103,7 @@ class Mask:
     def _spans(self, source: Source, number: int) -> list[tuple[int, int]]:
         line = source.lines[number - 1]
         spans = self._rules(source, number)
-        spans += [m.span() for m in _TOKEN.finditer(line) if looks_secret(m[0])]
-        spans += [m.span() for net in (_APP_KEY, _LOGIN) for m in net.finditer(line)]
+        spans += credentials_in(line)
         comment = _comment(line)
         for secret in self._known:
             start = line.find(secret)
@@ -179,8 +144,8 @@ class Mask:
             if match.start() >= comment and not re.search("[:：=]", match["sep"] or ""):
                 continue  # people write of keys in comments
             stop = end
-            if "{" in line[: match.start()] and (cut := re.search(r"[,}]", line[match.end() :])):
-                stop = match.end() + cut.start()
+            if "{" in line[: match.start()] and (cut := _IN_FLOW.match(line, match.end())):
+                stop = cut.end()
             hidden = _hidden(line, match.end(), stop)
             spans += hidden
             judged = hidden[-1][1] if hidden else stop if _harmless(line[match.end() : stop]) else 0
@@ -213,12 +178,6 @@ class Mask:
             if match["like"] is None or match["like"].lower() not in self._plain:
                 found = match
         return found
-
-
-def conceal(text: str) -> str:
-    """``text`` without what looks like a credential, or could trick a terminal."""
-    text = _TOKEN.sub(lambda match: MASK if looks_secret(match[0]) else match[0], text)
-    return _ODD.sub("·", _LOGIN.sub(MASK, _APP_KEY.sub(MASK, text)))
 
 
 def _comment(line: str) -> int:

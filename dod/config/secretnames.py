@@ -3,7 +3,7 @@
 import re
 from collections.abc import Container
 
-from dod.config.masking import looks_secret
+from dod.config.credentials import looks_secret
 
 _ENDS = {
     "dingtalk_app_client_secret": "dingtalk_secret",

@@ -5,9 +5,9 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
+from dod.config.credentials import looks_secret
 from dod.config.document import parse
 from dod.config.files import Files
-from dod.config.masking import looks_secret
 from dod.config.nodes import Entry, Mapping, Scalar
 from dod.config.problems import Report, very_near
 from dod.config.source import Place, Remark, Source

@@ -9,9 +9,9 @@ from collections.abc import Mapping as Environ
 from dataclasses import replace
 from pathlib import Path
 
+from dod.config.credentials import looks_secret
 from dod.config.document import parse
 from dod.config.files import Files
-from dod.config.masking import looks_secret
 from dod.config.nodes import Entry, Node, Scalar, Sequence, scalars
 from dod.config.problems import Report, nearest
 from dod.config.secretsfile import Secrets

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from dod.config.addresses import bad_address, bad_url
 from dod.config.complaints import Finding
-from dod.config.masking import looks_secret
+from dod.config.credentials import looks_secret
 from dod.config.nodes import Entry, Mapping, Node, Scalar, Sequence
 from dod.config.problems import nearest, shorten
 from dod.config.schema import Json, deref

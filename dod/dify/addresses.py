@@ -69,10 +69,12 @@ class Addresses:
             raise FileNotTaken("no address", key="picture_address") from exc
         if url.scheme not in {"http", "https"} or not url.host:
             raise FileNotTaken("no http address", key="picture_address")
-        if self.ours(address) or _proxied(url):
+        if self.ours(address):
             return str(url), url.host
-        if _looks_local(url.host):
+        if _looks_local(url.host):  # a proxy of the office stands inside, too
             raise FileNotTaken("an address inside the network", key="picture_address")
+        if _proxied(url):
+            return str(url), url.host
         found = await _look_up(url.host, url.port or (443 if url.scheme == "https" else 80))
         for ip in found:
             if not _public(ip):
@@ -122,7 +124,7 @@ def _written_out(host: str) -> str:
 
 
 def _proxied(url: httpx.URL) -> bool:
-    """A proxy does the looking up, and judges by its own rules."""
+    """A proxy does the looking up, and judges by its own rules. NO_PROXY may name a port."""
     return proxies.proxy_for(url.scheme, url.host, url.port) is not None
 
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from dod.errors import ConversationGone, DifyError
+from dod.logs import redact
 
 DETAIL = 500  # characters of Dify's own words in the log; it may quote the model provider
 
@@ -199,4 +200,4 @@ def _text(value: Any) -> str:
 
 
 def _cut(text: str) -> str:
-    return " ".join(text[: 4 * DETAIL].split())[:DETAIL]
+    return " ".join(redact(text[: 4 * DETAIL]).split())[:DETAIL]

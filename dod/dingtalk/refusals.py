@@ -25,6 +25,7 @@ from dod.errors import (
     ScopeMissing,
     Throttled,
 )
+from dod.logs import redact
 from dod.messages import sound
 
 # All that an httpx call may raise for the neighbour's or the network's sake.
@@ -190,8 +191,9 @@ def _kind(status: int, value: dict[str, Any]) -> type[DingTalkError]:
 
 def _error(kind: type[DingTalkError], status: int, value: dict[str, Any]) -> DingTalkError:
     code = sound(str(value.get("code") or value.get("errcode") or ""))
-    said = sound(str(value.get("message") or value.get("errmsg") or ""))[:200]
-    parts = (f"HTTP {status}", code, said)
+    # Hidden before it is cut: nobody knows the half of a secret.
+    said = redact(sound(str(value.get("message") or value.get("errmsg") or "")))
+    parts = (f"HTTP {status}", code, " ".join(said.split())[:200])
     detail = f"{_SENTENCES[kind]} ({' '.join(part for part in parts if part)})"
     if kind is ScopeMissing:
         scopes = _scopes(value)

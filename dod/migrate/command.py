@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import TextIO
 
 from dod.config.check import colourful, painted_diff
+from dod.config.credentials import conceal
 from dod.config.example import EXAMPLE
 from dod.config.load import Loaded, load
-from dod.config.masking import Mask, conceal
+from dod.config.masking import Mask
 from dod.config.source import Remark, Source
 from dod.migrate.moved import Moved, move
 from dod.migrate.original import NAME, Original, Unreadable, read_original

@@ -2,7 +2,7 @@
 
 import re
 
-from dod.config.masking import conceal
+from dod.config.credentials import conceal
 from dod.config.schema import key_names
 from dod.migrate.original import Original
 

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from dod.config.credentials import conceal
 from dod.config.document import parse
 from dod.config.emitter import emit
 from dod.config.environment import READERS, Unfit
-from dod.config.masking import conceal
 from dod.config.nodes import Mapping, Scalar
 from dod.config.problems import nearest
 from dod.config.schema import properties

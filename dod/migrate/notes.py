@@ -1,7 +1,7 @@
 """What ``dod migrate`` says of what it moved, and of what it left."""
 
+from dod.config.credentials import conceal
 from dod.config.environment import Unfit
-from dod.config.masking import conceal
 from dod.config.source import Remark
 
 FORK = Remark(

@@ -13,6 +13,9 @@ from pathlib import Path
 
 log = logging.getLogger(__name__)
 
+# What is opened is emptied and written: in a folder that others can write a link leads anywhere.
+_FLAGS = os.O_CLOEXEC | os.O_NOFOLLOW
+
 
 class DataLock:
     """The lock on a data folder. Lifecycle: ``hold`` until it is True → ``release``.
@@ -51,8 +54,9 @@ class DataLock:
             os.close(descriptor)
             return not held
         with suppress(OSError):  # the name is a courtesy: a full or read-only disk may refuse it
-            os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, f"pid {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
+            if os.fstat(descriptor).st_nlink <= 1:
+                os.ftruncate(descriptor, 0)
+                os.pwrite(descriptor, f"pid {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
         self._descriptor = descriptor
         return True
 
@@ -76,11 +80,11 @@ class DataLock:
 def _open(path: Path) -> int:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        return os.open(path, os.O_RDWR | os.O_CREAT | _FLAGS, 0o644)
     except PermissionError as denied:
         try:
             # Another user's file, or a read-only folder: flock needs no right to write.
-            return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            return os.open(path, os.O_RDONLY | _FLAGS)
         except FileNotFoundError:
             raise denied from None  # that it is not there is not what is wrong
 

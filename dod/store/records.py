@@ -23,6 +23,8 @@ from dod.store.rows import ALIVE, FILE, RAW, ROWS, SCHEMA, VERSION_KEY, Entry
 
 log = logging.getLogger(__name__)
 
+TIDY = 30.0  # seconds after a write
+
 
 class Refused(OSError):
     """A row that is not plain text: nobody here wrote it. diskcache reads it as 'not there'."""
@@ -80,6 +82,8 @@ class Records:
         self._file = file
         self._mode = mode
         self._identity = _identity(file)
+        self._tidy_at: float | None = None  # monotonic
+        self._written()  # what a crash has left of the log
 
     @classmethod
     def open(cls, path: Path, timeout: float) -> "Records":
@@ -106,6 +110,8 @@ class Records:
             sqlite_cache_size=-500,  # kB; diskcache would take 32 MB, and it grows with the file
         )
         try:
+            # Not every Python's SQLite does it by itself: what is deleted is overwritten.
+            cache._con.execute("PRAGMA secure_delete = ON")  # noqa: SLF001 - as below
             cache.add(VERSION_KEY, json.dumps({"schema": SCHEMA}))
         except BaseException:
             cache.close()
@@ -119,6 +125,7 @@ class Records:
 
     def put(self, key: str, entry: Entry) -> None:
         """Write ``entry``; a deleted or expired one removes the row."""
+        self._written()
         text = entry.alive_text
         if text is None:
             self._cache.delete(key)
@@ -127,6 +134,7 @@ class Records:
 
     def add(self, key: str, entry: Entry) -> bool:
         """Put if absent, atomically, also against other processes."""
+        self._written()
         if entry.text is None or self._cache.add(key, entry.text, expire=_remaining(entry)):
             return True
         if self.get(key) is not None:
@@ -155,6 +163,39 @@ class Records:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
 
+    def tidy(self) -> float | None:
+        """Empty the log if it is time to; seconds until then, None if nothing was written.
+
+        It keeps former versions of pages, and with them what people said and webhooks, until 4 MB
+        are full: on a quiet bot for weeks. Whoever reads the file meanwhile is not waited for.
+        """
+        if self._tidy_at is None:
+            return None
+        left = self._tidy_at - time.monotonic()
+        if left > 0:
+            return left
+        self._tidy_at = None
+        busy = True
+        with suppress(*DISK_ERRORS):  # whoever reads or writes next will meet it, too
+            waits = self._ask("PRAGMA busy_timeout")
+            self._ask("PRAGMA busy_timeout = 0")
+            try:
+                busy = bool(self._ask("PRAGMA wal_checkpoint(TRUNCATE)"))
+            finally:
+                self._ask(f"PRAGMA busy_timeout = {waits}")
+        if busy:
+            self._written()
+        return self.tidy()
+
+    def _written(self) -> None:
+        if self._tidy_at is None and self._mode == "wal":
+            self._tidy_at = time.monotonic() + TIDY
+
+    def _ask(self, question: str) -> int:
+        with closing(self._connection.execute(question)) as rows:
+            number: int = rows.fetchone()[0]
+            return number
+
     @property
     def gone(self) -> bool:
         """The file was deleted or replaced: SQLite would go on writing into nowhere."""
@@ -177,6 +218,8 @@ def _make_private(path: Path) -> None:
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
     os.close(os.open(path / FILE, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
     for file in (path, *path.glob(f"{FILE}*")):
+        if file != path and file.is_symlink():  # where it leads is not ours to close to others
+            continue
         with suppress(OSError):  # a share's mode bits are often not ours to set
             file.chmod(0o700 if file == path else 0o600)
 

@@ -16,8 +16,11 @@ from importlib import resources
 from aiohttp import web
 
 from dod.status import Status
+from dod.web.guests import BACKLOG, Guests, ours
 
 log = logging.getLogger(__name__)
+_of_requests = log.getChild("requests")
+_of_requests.addFilter(ours)
 
 _LOCAL_SUFFIXES = (".local", ".lan", ".internal", ".home.arpa")
 _HEADERS = {
@@ -88,20 +91,32 @@ class StatusServer:
         app.router.add_get("/healthz", self._healthz)
         app.router.add_get("/readyz", self._readyz)
         app.router.add_get("/metrics", self._metrics)
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+        runner = web.AppRunner(app, access_log=None, logger=_of_requests, shutdown_timeout=1.0)
         await runner.setup()
+        listener: asyncio.Server | None = None
         try:
-            host, port = self._listen
-            try:
-                await web.TCPSite(runner, host, port).start()
-            except OSError as error:
-                log.warning("status page is off: cannot listen on %s:%d: %s", host, port, error)
-                return
-            log.info("status page on http://%s:%d/", host, port)
-            self._ready.set()
-            await self._done.wait()
+            listener = await self._open(runner)
+            if listener is not None:
+                self._ready.set()
+                await self._done.wait()
         finally:
+            if listener is not None:
+                listener.close()
             await runner.cleanup()
+
+    async def _open(self, runner: web.AppRunner) -> asyncio.Server | None:
+        host, port = self._listen
+        if runner.server is None:
+            raise RuntimeError("the runner was not set up")
+        try:
+            listener = await self._loop.create_server(
+                Guests(runner.server), host, port, backlog=BACKLOG
+            )
+        except OSError as error:
+            log.warning("status page is off: cannot listen on %s:%d: %s", host, port, error)
+            return None
+        log.info("status page on http://%s:%d/", host, port)
+        return listener
 
     @web.middleware
     async def _guard(self, request: web.Request, handler: Answerer) -> web.StreamResponse:

@@ -32,6 +32,7 @@ FLAGS = (
 )
 START = 60.0  # seconds; Chromium takes long on a small machine
 ANSWER = 40.0  # seconds
+DEMO = "entries.size > 0"
 
 
 class Tab:
@@ -81,7 +82,10 @@ class Tab:
             await asyncio.sleep(0.05)
         return value
 
-    async def open(self, address: str, width: int, height: int, language: str) -> None:
+    async def open(
+        self, address: str, width: int, height: int, language: str, *, ready: str = DEMO
+    ) -> None:
+        """``ready``: what is true once the page shows what it has to show."""
         await self.send("Page.enable")
         await self.send("Runtime.enable")
         await self.send("Log.enable")
@@ -90,7 +94,7 @@ class Tab:
             "Network.setUserAgentOverride", userAgent="dod test", acceptLanguage=language
         )
         await self.send("Page.navigate", url=address)
-        await self.until("document.readyState === 'complete' && entries.size > 0")
+        await self.until(f"document.readyState === 'complete' && {ready}")
 
     async def resize(self, width: int, height: int, scale: float = 1) -> None:
         await self.send(
@@ -187,6 +191,21 @@ async def tab(devtools: str) -> AsyncIterator[Tab]:
             await opened.close()
 
 
+@asynccontextmanager
+async def browser(tmp_path: Path) -> AsyncIterator[Tab]:
+    """The first page of a Chromium of its own, with a fresh profile."""
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    if chromium is None:
+        require("chromium", "not installed")
+    command = (chromium, *FLAGS, f"--user-data-dir={tmp_path / 'profile'}", "about:blank")
+    listening = r"DevTools listening on ws://[^:]+:(\d+)/"
+    async with (
+        process(tmp_path / "browser.log", listening, *command) as devtools,
+        tab(devtools) as opened,
+    ):
+        yield opened
+
+
 def drive(
     tmp_path: Path,
     act: Callable[[Tab, str], Coroutine[Any, Any, None]],
@@ -198,11 +217,7 @@ def drive(
 
     No complaint in the console is accepted but those that contain one of ``complaints``.
     """
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
-    if chromium is None:
-        require("chromium", "not installed")
     listen = ("demo", "--listen", "127.0.0.1:0", "--dir", str(folder or tmp_path / "demo"))
-    browser = (chromium, *FLAGS, f"--user-data-dir={tmp_path / 'profile'}", "about:blank")
 
     async def run() -> None:
         async with (
@@ -211,10 +226,7 @@ def drive(
                 r"(http://127\.0\.0\.1:\d+/)\n",
                 *(sys.executable, "-m", "dod", *listen),
             ) as address,
-            process(
-                tmp_path / "browser.log", r"DevTools listening on ws://[^:]+:(\d+)/", *browser
-            ) as devtools,
-            tab(devtools) as opened,
+            browser(tmp_path) as opened,
         ):
             await act(opened, address)
             left = [it for it in opened.complaints if not any(one in it for one in complaints)]

@@ -439,17 +439,17 @@ def test_who_is_addressed_in_a_group() -> None:
             assert await chats.say(group.id, "tom", "IT 支持在吗") == []
             said = [one.text for one in sim.world.chats[group.id].shown if hasattr(one, "person")]
             assert said == ["打印机", "打印机"]
-            items = chats.since(0)["items"]
+            items = chats.feed.since(0)["items"]
             # Nobody is connected: what was meant for a bot did not get there.
             assert [one["delivered"] for one in items] == [False, False, True]
-            version = chats.version
-            chats.put(status={"ready": True})
-            assert chats.since(version)["status"] == {"ready": True}
-            version = chats.version
-            chats.put(status={"ready": True})
-            assert chats.since(version) == {"version": version}
+            version = chats.feed.version
+            chats.feed.put(status={"ready": True})
+            assert chats.feed.since(version)["status"] == {"ready": True}
+            version = chats.feed.version
+            chats.feed.put(status={"ready": True})
+            assert chats.feed.since(version) == {"version": version}
             chats.apply(bots[:1])
-            assert [one["listed"] for one in chats.since(version)["bots"]] == [True, False]
+            assert [one["listed"] for one in chats.feed.since(version)["bots"]] == [True, False]
         finally:
             await sim.close()
 

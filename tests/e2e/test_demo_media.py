@@ -30,7 +30,7 @@ class Browser:
     def __init__(self, session: aiohttp.ClientSession, chats: DemoChats) -> None:
         self._session = session
         self.chats = chats
-        listed = chats.since(0)["chats"]
+        listed = chats.feed.since(0)["chats"]
         self.single = next(it["id"] for it in listed if it["people"] == ["tom"])
         self.group = next(it["id"] for it in listed if it["kind"] == "group")
 
@@ -56,7 +56,7 @@ def run(scenario: Callable[[Browser], Awaitable[None]]) -> None:
         chats = DemoChats(sim)
         style = CardStyle("t.schema", "content")
         chats.apply([DemoBot("Bot", "ding1", "s", "chatbot", "k", style)])
-        trouble = Trouble(sim, None, show=chats.put, crash=lambda: None)
+        trouble = Trouble(sim, None, show=chats.feed.put, crash=lambda: None)
         page = DemoPage(chats, trouble)
         try:
             port = await page.start("127.0.0.1", 0)
@@ -74,7 +74,7 @@ def test_a_file_is_given_back_as_what_it_is_and_never_as_a_page() -> None:
     async def scenario(browser: Browser) -> None:
         for name, content in (("a.png", chart()), ("x.html", PAGE), ("n.md", PAGE)):
             assert (await browser.say(browser.single, file=file(name, content)))[0] == 200
-        items = browser.chats.since(0)["items"]
+        items = browser.chats.feed.since(0)["items"]
         assert [it["file"]["picture"] for it in items] == [True, False, False]
         status, headers, body = await browser.get("/file/1")
         assert (status, headers["Content-Type"], body) == (200, "image/png", chart())
@@ -111,7 +111,7 @@ def test_what_cannot_be_sent_is_refused_with_a_sentence() -> None:
         ):
             assert (await browser.say(single, **wrong))[0] == 400
         assert (await browser.say(single, "why?", quote=7))[0] == 404
-        assert browser.chats.since(0)["items"] == []
+        assert browser.chats.feed.since(0)["items"] == []
         assert (await browser.say(group, "@Bot hello"))[0] == 200
         assert (await browser.say(single, "why?", quote=1))[0] == 404, "it is in another chat"
         for button in ({}, {"item": 1, "person": "tom", "action": "like"}, {"item": "x"}):
@@ -127,7 +127,7 @@ def test_msgtypes_of_dingtalk() -> None:
         await browser.say(browser.single, "what?", file=picture, quote=1)
         await browser.say(browser.single, "spoken", voice=True)
         await browser.say(browser.group, "@Bot look", file=picture)
-        said = [it.subject for it in browser.chats.items if isinstance(it.subject, Said)]
+        said = [it.subject for it in browser.chats.feed.items if isinstance(it.subject, Said)]
         kinds = [it.messages[0].kind for it in said]
         assert kinds == ["picture", "richText", "audio", "richText"]
         second = said[1].messages[0].body["content"]

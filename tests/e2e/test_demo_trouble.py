@@ -150,16 +150,16 @@ def test_uploaded_pictures_are_shown_and_nothing_else() -> None:
     async def run() -> None:
         sim = await SimDingTalk().start()
         chats = DemoChats(sim)
-        trouble = Trouble(sim, None, show=chats.put, crash=lambda: None)
+        trouble = Trouble(sim, None, show=chats.feed.put, crash=lambda: None)
         page = DemoPage(chats, trouble)
         try:
             port = await page.start("127.0.0.1", 0)
             app = sim.add_app("ding1", "secret")
-            picture = sim._robot.upload("image", "a.png", PNG)["media_id"]
+            picture = sim._files.upload("image", "a.png", PNG)["media_id"]
             param = json.dumps({"photoURL": picture})
             body = {"robotCode": "ding1", "msgKey": "sampleImageMsg", "msgParam": param}
             sim._robot.send_single(app, {**body, "userIds": ["tom"]})
-            (item,) = chats.since(0)["items"]
+            (item,) = chats.feed.since(0)["items"]
             assert (item["text"], item["markdown"]) == (f"![]({picture})", True)
             sim.media["@lAzPage"] = b"<script>alert(1)</script>"
             async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session:

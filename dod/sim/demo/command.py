@@ -86,7 +86,7 @@ class _Demo:
                 stack.push_async_callback(self._dify.close)
                 await self._dify.start()
             chats = DemoChats(self._dingtalk)
-            chats.put(
+            chats.feed.put(
                 run=f"{os.getpid()}-{time.time()}",  # by which a page knows it met another demo
                 config={"file": str(self._folder.file)},
                 dify=self._dify_url,
@@ -95,7 +95,7 @@ class _Demo:
             trouble = Trouble(
                 self._dingtalk,
                 None if self._dify_url else self._dify,
-                show=chats.put,
+                show=chats.feed.put,
                 crash=self._crash,
             )
             stack.callback(trouble.close)
@@ -168,7 +168,7 @@ class _Demo:
         """Let the world have the bots of bots.yaml, whatever their credentials are."""
         # Off the loop: parsing YAML takes long enough to make cards stutter.
         bots, password, shown = await asyncio.to_thread(self._look)
-        chats.put(config=shown)
+        chats.feed.put(config=shown)
         if password is not None and password != self._passwords[0]:
             self._passwords = [password, *(it for it in self._passwords if it != password)]
         for bot in bots:
@@ -208,7 +208,7 @@ class _Demo:
                         break  # not yet up, or restarting: the page says so
                     if answer.status != 401:
                         break
-                chats.put(status=status)
+                chats.feed.put(status=status)
                 ready = status is not None and status["ready"]
                 await asyncio.sleep(ASK if ready else LOOK)
 

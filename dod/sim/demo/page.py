@@ -134,7 +134,7 @@ class DemoPage:
         )
 
     async def _world(self, _: web.Request) -> web.Response:
-        return _json(self._chats.since(0))
+        return _json(self._chats.feed.since(0))
 
     async def _say(self, request: web.Request) -> web.Response:
         try:
@@ -223,7 +223,7 @@ class DemoPage:
         seen = 0
         with contextlib.suppress(ConnectionError):
             while not self._closing.is_set():
-                news = self._chats.since(seen)
+                news = self._chats.feed.since(seen)
                 kind = "news" if seen else "world"
                 data = json.dumps(news, ensure_ascii=False)
                 await response.write(f"event: {kind}\ndata: {data}\n\n".encode())
@@ -235,7 +235,7 @@ class DemoPage:
 
     async def _until_newer(self, version: int) -> bool:
         """False: nothing happened for a while, or the page is closing."""
-        news = asyncio.ensure_future(self._chats.changed(version))
+        news = asyncio.ensure_future(self._chats.feed.changed(version))
         closing = asyncio.ensure_future(self._closing.wait())
         try:
             await asyncio.wait(

@@ -52,6 +52,15 @@ class Refusal(Exception):
         self.more = more
 
 
+class OldRefusal(Exception):
+    """HTTP 200 with an errcode."""
+
+    def __init__(self, errcode: int, errmsg: str) -> None:
+        super().__init__(f"{errcode} {errmsg}")
+        self.errcode = errcode
+        self.errmsg = errmsg
+
+
 @dataclass
 class Switches:
     """Positions on what is undocumented. Durations in seconds, sizes in bytes unless named."""

@@ -14,6 +14,7 @@ from aiohttp import web
 from dod.sim.dingtalk.bodies import answer_json, object_of
 from dod.sim.dingtalk.cards import Cards
 from dod.sim.dingtalk.faults import Api, Faults, Json, Refusal, Switches
+from dod.sim.dingtalk.files import Files
 from dod.sim.dingtalk.gate import Gate
 from dod.sim.dingtalk.mishaps import Mishaps
 from dod.sim.dingtalk.oldapi import OldApi
@@ -29,15 +30,22 @@ class Http:
     """Lifecycle: ``serve`` per request → ``closing.set()``, which ends hanging calls."""
 
     def __init__(
-        self, gate: Gate, stream: Stream, cards: Cards, robot: Robot, switches: Switches
+        self,
+        gate: Gate,
+        stream: Stream,
+        cards: Cards,
+        robot: Robot,
+        files: Files,
+        *,
+        switches: Switches,
     ) -> None:
         self.gate = gate
         self.stream = stream
-        self.robot = robot
+        self.files = files
         self.switches = switches
         self._mishaps = Mishaps(gate, robot)
         self.closing = self._mishaps.closing
-        self._old = OldApi(gate, robot, switches, self._mishaps)
+        self._old = OldApi(gate, robot, files, switches, self._mishaps)
         self._routes: dict[tuple[str, str], tuple[Api, _Answer]] = {
             ("POST", "/v1.0/card/instances"): ("create", cards.create),
             ("PUT", "/v1.0/card/instances"): ("update", cards.update),
@@ -49,7 +57,7 @@ class Http:
             ("PUT", "/v1.0/card/streaming"): ("streaming", cards.stream),
             ("POST", "/v1.0/robot/oToMessages/batchSend"): ("send_single", robot.send_single),
             ("POST", "/v1.0/robot/groupMessages/send"): ("send_group", robot.send_group),
-            ("POST", "/v1.0/robot/messageFiles/download"): ("download", robot.download),
+            ("POST", "/v1.0/robot/messageFiles/download"): ("download", files.download),
         }
 
     @property
@@ -74,8 +82,8 @@ class Http:
                 answer = await self._old.webhook(request)
             case ("POST", "/media/upload"):
                 answer = await self._old.upload(request)
-            case ("GET", path) if path in self.robot.links:
-                answer = await self._file(request, self.robot.links[path].content)
+            case ("GET", path) if path in self.files.links:
+                answer = await self._file(request, self.files.links[path].content)
             case _:
                 missing = Refusal(404, "InvalidAction.NotFound", "Specified api is not found.")
                 answer = _refuse(missing)

@@ -8,19 +8,23 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 
 from dod.sim.dingtalk.bodies import answer_json, object_of
-from dod.sim.dingtalk.faults import Api, Json, Refusal, Switches
+from dod.sim.dingtalk.faults import Api, Json, OldRefusal, Refusal, Switches
+from dod.sim.dingtalk.files import Files
 from dod.sim.dingtalk.gate import OLD_ERRCODES, Gate
 from dod.sim.dingtalk.mishaps import Mishaps
-from dod.sim.dingtalk.robot import OldRefusal, Robot
+from dod.sim.dingtalk.robot import Robot
 from dod.sim.dingtalk.world import SimApp
 
 
 class OldApi:
     """Thread: the simulator's loop."""
 
-    def __init__(self, gate: Gate, robot: Robot, switches: Switches, mishaps: Mishaps) -> None:
+    def __init__(
+        self, gate: Gate, robot: Robot, files: Files, switches: Switches, mishaps: Mishaps
+    ) -> None:
         self._gate = gate
         self._robot = robot
+        self._files = files
         self._switches = switches
         self._mishaps = mishaps
 
@@ -100,4 +104,4 @@ class OldApi:
             raise OldRefusal(40035, "缺少参数 media")
         kind = str(form.get("type") or request.query.get("type", ""))
         with media.file:
-            return self._robot.upload(kind, media.filename, media.file.read())
+            return self._files.upload(kind, media.filename, media.file.read())

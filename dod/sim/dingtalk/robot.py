@@ -1,7 +1,7 @@
-"""Robot sends, session webhooks and files of the simulated DingTalk.
+"""Robot sends and session webhooks of the simulated DingTalk.
 
-Facts: dingtalk-protocol §6 and §7. The old API and the webhook answer errors with HTTP 200 and an
-errcode: they raise ``OldRefusal``.
+Facts: dingtalk-protocol §6. The webhook answers errors with HTTP 200 and an errcode: it raises
+``OldRefusal``.
 """
 
 import json
@@ -11,7 +11,8 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
 
-from dod.sim.dingtalk.faults import Faults, Json, Refusal, Switches
+from dod.sim.dingtalk.faults import Faults, Json, OldRefusal, Refusal, Switches
+from dod.sim.dingtalk.files import Files
 from dod.sim.dingtalk.world import SimApp, SimChat, SimEvent, SimMessage, SimReply, World
 
 # msgKey → fields of msgParam that must be there (§6).
@@ -33,13 +34,6 @@ _MSG_TYPES = {
     "actionCard": ("title", "text"),
     "feedCard": ("links",),
 }
-_MEGABYTE = 1 << 20
-_UPLOADS = {  # type → (largest size in bytes, endings) (§7)
-    "image": (20 * _MEGABYTE, "jpg jpeg gif png bmp"),
-    "voice": (2 * _MEGABYTE, "amr mp3 wav"),
-    "video": (20 * _MEGABYTE, "mp4"),
-    "file": (20 * _MEGABYTE, "doc docx xls xlsx ppt pptx zip pdf rar"),
-}
 _SENDABLE = ("xlsx", "pdf", "zip", "rar", "doc", "docx")  # fileType of sampleFile (§6)
 # msgKey → field that names an upload, and of which type that must be.
 _MEDIA = {
@@ -48,15 +42,6 @@ _MEDIA = {
     "sampleFile": ("mediaId", "file"),
     "sampleVideo": ("videoMediaId", "video"),
 }
-
-
-class OldRefusal(Exception):
-    """HTTP 200 with an errcode."""
-
-    def __init__(self, errcode: int, errmsg: str) -> None:
-        super().__init__(f"{errcode} {errmsg}")
-        self.errcode = errcode
-        self.errmsg = errmsg
 
 
 @dataclass
@@ -70,25 +55,13 @@ class Session:
     posts: deque[float] = field(default_factory=deque)
 
 
-@dataclass(frozen=True)
-class SimFile:
-    """A file that a person sent: behind a downloadCode of one robot."""
-
-    app: SimApp
-    name: str
-    content: bytes = field(repr=False)
-
-
 class Robot:
-    def __init__(self, world: World, switches: Switches, faults: Faults) -> None:
+    def __init__(self, world: World, files: Files, switches: Switches, faults: Faults) -> None:
         self.world = world
         self.switches = switches
         self.faults = faults
         self.sessions: dict[str, Session] = {}
-        self.files: dict[str, SimFile] = {}  # by downloadCode
-        self.links: dict[str, SimFile] = {}  # by path of the downloadUrl
-        self.media: dict[str, bytes] = {}  # by media_id
-        self._media_types: dict[str, str] = {}
+        self._files = files
         self.url = ""
 
     # ------------------------------------------------------------------ sends
@@ -215,58 +188,13 @@ class Robot:
             raise Refusal(400, "invalidParameter.msgParam.invalid", f"{name} is not a string")
         if kind == "sampleImageMsg" and media_id.startswith(("http://", "https://")):
             return
-        if self._media_types.get(media_id) != wanted:
+        if self._files.media_types.get(media_id) != wanted:
             raise Refusal(400, "invalidParameter.msgParam.invalid", f"unknown {name}")
         if kind == "sampleFile" and not self.switches.any_file:
             if fields["fileType"] not in _SENDABLE:
                 raise Refusal(400, "invalidParameter.msgParam.invalid", "unknown fileType")
             if not str(fields["fileName"]).strip():
                 raise Refusal(400, "invalidParameter.msgParam.invalid", "fileName is blank")
-
-    # ------------------------------------------------------------------ files
-
-    def add_file(self, app: SimApp, name: str, content: bytes) -> str:
-        """A file that only this app's robot may download; returns its downloadCode."""
-        code = self.world.opaque("download")
-        self.files[code] = SimFile(app, name, content)
-        return code
-
-    def download(self, app: SimApp, body: Json) -> Json:
-        """``POST /v1.0/robot/messageFiles/download``."""
-        if not body.get("robotCode"):
-            raise Refusal(400, "invalidParameter.robotCode.empty")
-        file = self.files.get(str(body.get("downloadCode")))
-        if file is None:
-            raise Refusal(400, "invalidParameter.downloadCode")
-        if file.app is not app or body["robotCode"] != app.client_id:
-            raise Refusal(400, "invalidParameter.robotCode.auth")
-        path = f"/files/{uuid.uuid4().hex}.file"  # the real name is not in it (§7)
-        self.links[path] = file
-        return {"downloadUrl": f"{self.url}{path}?Expires={int(time.time()) + 3600}"}
-
-    def upload(self, kind: str, file_name: str, content: bytes) -> Json:
-        """``POST /media/upload``. Raises OldRefusal."""
-        if kind not in _UPLOADS:
-            raise OldRefusal(40004, "不合法的媒体文件类型")
-        largest, endings = _UPLOADS[kind]
-        known = file_name.rpartition(".")[2].lower() in endings.split()
-        if not known and not (kind == "file" and self.switches.any_file):
-            raise OldRefusal(40004, "不合法的媒体文件类型")
-        if not content:
-            raise OldRefusal(40035, "缺少参数 media")
-        if len(content) > largest:
-            raise OldRefusal(40006, "不合法的文件大小")
-        media_id = "@lAz" + uuid.uuid4().hex
-        self.media[media_id] = content
-        self._media_types[media_id] = kind
-        now = int(time.time() * 1000)
-        return {
-            "errcode": 0,
-            "errmsg": "ok",
-            "media_id": media_id,
-            "created_at": now,
-            "type": kind,
-        }
 
 
 def _msg_fields(body: Json) -> tuple[str, Json]:

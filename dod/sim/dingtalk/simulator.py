@@ -13,19 +13,18 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable
-from functools import partial
-from typing import TypeVar
+from typing import TypeVar, Unpack
 
 from dod.sim.dingtalk import presses
 from dod.sim.dingtalk.cards import Cards
 from dod.sim.dingtalk.connection import SimConnection
 from dod.sim.dingtalk.faults import Api, Faults, Json, Switches
+from dod.sim.dingtalk.files import Files
 from dod.sim.dingtalk.gate import Gate
 from dod.sim.dingtalk.http import Http
 from dod.sim.dingtalk.listener import Listener
-from dod.sim.dingtalk.message import IN_GROUPS, KINDS, Body
-from dod.sim.dingtalk.quotes import Quotable, naming, replied
 from dod.sim.dingtalk.robot import Robot
+from dod.sim.dingtalk.saying import How, Saying
 from dod.sim.dingtalk.stream import Stream
 from dod.sim.dingtalk.templates import SimTemplate
 from dod.sim.dingtalk.waiting import Waiting
@@ -70,9 +69,13 @@ class SimDingTalk:
         self.gate = Gate(self.world, self.switches, self.faults, qps)
         self.gate.month_quota = month_quota
         self.stream = Stream(self.world, self.switches, self.faults)
-        self._robot = Robot(self.world, self.switches, self.faults)
+        self._files = Files(self.world, self.switches)
+        self._robot = Robot(self.world, self._files, self.switches, self.faults)
+        self._saying = Saying(self.world, self._robot, self._files, self.switches, self.faults)
         cards = Cards(self.world, self.switches, self.faults)
-        self._http = Http(self.gate, self.stream, cards, self._robot, self.switches)
+        self._http = Http(
+            self.gate, self.stream, cards, self._robot, self._files, switches=self.switches
+        )
         self._listener = Listener(self._http.serve, host, port, tls)
         self.url = ""
         self._waiting = Waiting(self.world, self._summary)
@@ -81,7 +84,8 @@ class SimDingTalk:
 
     async def start(self) -> "SimDingTalk":
         """Listen. ``url`` is then both the OpenAPI's and the old API's endpoint."""
-        self.url = self.stream.url = self._robot.url = await self._listener.start()
+        self.url = await self._listener.start()
+        self.stream.url = self._robot.url = self._files.url = self.url
         return self
 
     async def close(self) -> None:
@@ -111,7 +115,7 @@ class SimDingTalk:
     @property
     def media(self) -> dict[str, bytes]:
         """What was uploaded, by media_id."""
-        return self._robot.media
+        return self._files.media
 
     @property
     def calls(self) -> Counter[tuple[str, Api]]:
@@ -185,72 +189,14 @@ class SimDingTalk:
     # ------------------------------------------------------------------ people act
 
     async def say(
-        self,
-        client_id: str,
-        chat: SimChat,
-        person: SimPerson,
-        text: str,
-        *,
-        kind: str = "text",
-        msg_id: str | None = None,
-        created_ago: float = 0.0,
-        over_quota: bool = False,
-        file: tuple[str, bytes] | None = None,
-        quotes: Quotable | None = None,
-        raw: Json | None = None,
+        self, client_id: str, chat: SimChat, person: SimPerson, text: str, **how: Unpack[How]
     ) -> SimMessage:
         """Say ``text`` to a bot; in a group this is an @.
 
-        ``created_ago``: seconds since the person pressed send, by DingTalk's clock. ``raw``: fields
-        laid over the body; a value of None removes the field. ``kind``: msgtype; for files ``text``
-        is the name, for audio what DingTalk recognised. ``file``: name and content of what is sent;
-        with ``richText`` a picture. ``quotes``: something that is shown in this chat. Raises
-        ValueError for what cannot happen.
+        Of files ``text`` is the name, of audio what DingTalk recognised. ``how``: see ``How``.
+        Raises ValueError for what cannot happen.
         """
-        app = self.apps[client_id]
-        if kind not in KINDS or (chat.kind == "group" and kind not in IN_GROUPS):
-            raise ValueError(f"no bot ever gets {kind} in a {chat.kind} chat")
-        if person not in chat.people or chat.client_id not in {"", client_id}:
-            raise ValueError("this person and this bot do not share this chat")
-        if quotes is not None and quotes not in chat.shown:
-            raise ValueError("what is quoted is not in this chat")
-        created = time.time() + self.faults.clock_ahead - created_ago
-        lifetime = self.switches.webhook_lifetime
-        msg_id = msg_id or "msg" + self.world.opaque("message")
-        keep = partial(self._robot.add_file, app)
-        body = Body(
-            app=app,
-            chat=chat,
-            person=person,
-            text=text,
-            kind=kind,
-            msg_id=msg_id,
-            created_ms=int(created * 1000),
-            webhook=self._robot.open_session(app, chat, lifetime - created_ago),
-            webhook_ms=int((created + lifetime) * 1000),
-            switches=self.switches,
-            file=keep,
-            sent=file,
-            quoted=replied(quotes, chat.id, self.media, keep) if quotes else None,
-        ).build(over_quota=over_quota)
-        body.update(naming(quotes, chat.id) if quotes else {})
-        body.update(raw or {})
-        body = {name: value for name, value in body.items() if value is not None}
-        message = SimMessage(
-            msg_id,
-            app,
-            chat,
-            person,
-            text,
-            kind,
-            body,
-            frame_id=uuid.uuid4().hex,
-            said_at=time.monotonic(),
-            webhook=str(body.get("sessionWebhook", "")),
-            sent=file,
-        )
-        self._robot.belongs(message)
-        chat.shown.append(message)
+        message = self._saying.message(self.apps[client_id], chat, person, text, how)
         self.world.tell(SimEvent("message", message))
         await self.stream.push(message)
         return message
@@ -271,7 +217,7 @@ class SimDingTalk:
 
     def add_file(self, client_id: str, name: str, content: bytes) -> str:
         """A file for a message's ``raw`` content; returns its downloadCode."""
-        return self._robot.add_file(self.apps[client_id], name, content)
+        return self._files.add(self.apps[client_id], name, content)
 
     # ------------------------------------------------------------------ trouble
 
