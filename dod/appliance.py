@@ -8,13 +8,14 @@ import logging
 import os
 import resource
 import signal
+import threading
 import time
 from collections import deque
 from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType
 
-from dod import heap, logs
+from dod import heap, http, logs
 from dod.bell import Bell
 from dod.botthread import alive
 from dod.bridge.bot import Bot
@@ -82,9 +83,12 @@ class Appliance:
             self._end()
 
     def _main_loop(self) -> int:
-        next_try = 0.0
+        next_try = next_look = 0.0
         while not self._stopping:
             now = time.monotonic()
+            if now >= next_look:
+                next_look = now + self._env.poll_seconds
+                http.look_at_authorities()
             if self._store is not None:
                 self._reloader.look()
             elif now >= next_try:
@@ -278,4 +282,9 @@ def _set_limits() -> None:
 
 def run() -> int:
     """``dod run``."""
-    return Appliance(os.environ).run()
+    status = Appliance(os.environ).run()
+    if threading.active_count() > 1:
+        # A look-up of a name that hangs: Python would wait for it, longer than Docker waits for us.
+        logging.shutdown()
+        os._exit(status)
+    return status

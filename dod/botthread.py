@@ -28,6 +28,17 @@ def alive(owner: str) -> bool:
     return owner in _ALIVE
 
 
+class _Lookups(ThreadPoolExecutor):
+    """One worker: DNS is all that ever blocks here.
+
+    Who ends does not wait for it: where no name server answers, one look-up takes half a minute,
+    and nobody can end it.
+    """
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = True) -> None:  # noqa: ARG002 (as it is there)
+        super().shutdown(wait=False, cancel_futures=cancel_futures)
+
+
 class BotThread:
     """Lifecycle: ``start`` → ``drain`` → ``join``; single use.
 
@@ -148,8 +159,7 @@ class BotThread:
 
     async def _live(self) -> None:
         loop = asyncio.get_running_loop()
-        # One worker: DNS is all that ever blocks here.
-        loop.set_default_executor(ThreadPoolExecutor(1, f"dns {self.spec.name}"))
+        loop.set_default_executor(_Lookups(1, f"dns {self.spec.name}"))
         begun_with = self._begin_with or self.spec
         bot = self._build(begun_with, self.owner)
         self._bot, self._loop = bot, loop

@@ -10,13 +10,13 @@ import os
 import ssl
 import threading
 import time
-import urllib.request
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 
 import httpx
 
 import dod
-from dod import sockets
+from dod import proxies, sockets
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +28,7 @@ LIMITS = httpx.Limits(
 )
 POOLS = 16
 IDLE = 90.0  # seconds after which a pool that only a crowd needed is closed
+SLEPT = 15.0  # seconds by which the wall clock must run ahead of the monotonic one
 _door = threading.Lock()
 
 
@@ -37,9 +38,44 @@ def tls() -> ssl.SSLContext:
         return _tls()
 
 
+def look_at_authorities() -> None:
+    """Trust what SSL_CERT_FILE names by now, too: it may be mounted late, or be renewed.
+
+    What it named before stays trusted until the next start. Thread: main, every few seconds.
+    """
+    with _door:
+        now = _version()
+        if now == _seen[0]:
+            return
+        _seen[0] = now
+        if now is None:
+            return
+        try:
+            _tls().load_verify_locations(os.environ["SSL_CERT_FILE"])
+        except OSError as error:  # half-written: it changes again
+            log.warning("SSL_CERT_FILE has changed and cannot be used: %s", error)
+        else:
+            log.info("SSL_CERT_FILE has changed, and is trusted from now on")
+
+
+def _version() -> tuple[int, int, int] | None:
+    named = os.environ.get("SSL_CERT_FILE")
+    try:
+        is_now = Path(named).stat() if named else None
+    except (OSError, ValueError):
+        return None
+    if is_now is None:
+        return None
+    return is_now.st_mtime_ns, is_now.st_size, is_now.st_ino
+
+
+_seen = [_version()]  # of SSL_CERT_FILE, when it was looked at last
+
+
 @functools.cache
 def _tls() -> ssl.SSLContext:
     """A file that cannot be read costs nobody the start: the usual authorities are trusted."""
+    _seen[0] = _version()
     try:
         return httpx.create_ssl_context()
     except OSError as error:  # ssl.SSLError is one: a file without a certificate in PEM
@@ -57,13 +93,11 @@ def client(
     base_url: str = "", *, read: float = 15.0, headers: dict[str, str] | None = None
 ) -> httpx.AsyncClient:
     """An httpx client of the house. ``read``: seconds of silence before a call is given up."""
-    # httpx looks for a proxy only where it makes the transport itself.
-    proxied = any(scheme in urllib.request.getproxies() for scheme in ("http", "https", "all"))
     return httpx.AsyncClient(
         base_url=base_url,
         verify=tls(),
         limits=LIMITS,
-        transport=None if proxied else Pools(_Transport),
+        transport=_Ways() if proxies.proxies() else Pools(_Transport),
         timeout=httpx.Timeout(10.0, read=read, pool=None),
         headers={"User-Agent": f"dod/{dod.__version__}", **(headers or {})},
         follow_redirects=False,
@@ -77,6 +111,34 @@ class _Transport(httpx.AsyncHTTPTransport):
         self._pool = sockets.pool(tls(), keepalive=KEEPALIVE)
 
 
+class _Ways(httpx.AsyncBaseTransport):
+    """Straight there, or through the proxy that leads there; see ``proxies``."""
+
+    def __init__(self) -> None:
+        self._straight = Pools(_Transport)
+        self._proxied: dict[str, httpx.AsyncBaseTransport] = {}
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        url = request.url
+        proxy = proxies.proxy_for(url.scheme, url.host, url.port)
+        if proxy is None:
+            return await self._straight.handle_async_request(request)
+        if proxy not in self._proxied:
+            self._proxied[proxy] = Pools(functools.partial(_through, proxy))
+        return await self._proxied[proxy].handle_async_request(request)
+
+    async def aclose(self) -> None:
+        for way in (self._straight, *self._proxied.values()):
+            await way.aclose()
+
+
+def _through(proxy: str) -> httpx.AsyncBaseTransport:
+    own = tls() if proxy.startswith("https:") else None
+    return httpx.AsyncHTTPTransport(
+        verify=tls(), limits=LIMITS, proxy=httpx.Proxy(proxy, ssl_context=own)
+    )
+
+
 class Pools(httpx.AsyncBaseTransport):
     """Several connection pools side by side; a request takes the one with the least under way.
 
@@ -84,7 +146,9 @@ class Pools(httpx.AsyncBaseTransport):
     50 calls at once on one pool cost 250 ms of CPU, on these 65 ms (200: 1,300 and 330 ms).
     Who calls one at a time stays on the first pool and so on one connection. A pool looks after
     its idle connections only when it is used, so one that is used no more after ``idle`` seconds is
-    closed, the last one first.
+    closed, the last one first. After a sleep of the host nobody knows whether the peers of idle
+    connections are still there, and the first call by each would wait in vain: they are closed.
+    ``wall``: the local clock, epoch seconds; one that is set looks like a sleep.
     """
 
     def __init__(
@@ -93,14 +157,18 @@ class Pools(httpx.AsyncBaseTransport):
         count: int = POOLS,
         *,
         idle: float = IDLE,
+        wall: Callable[[], float] = time.time,
     ) -> None:
         self._make = make
         self._idle = idle
+        self._wall = wall
+        self._ahead = wall() - time.monotonic()
         self._used: list[float] = []  # monotonic, by pool
         self._pools: list[httpx.AsyncBaseTransport] = []
         self._busy: list[int] = [0] * count
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        await self._forget_after_sleep()
         number = min(range(len(self._busy)), key=self._busy.__getitem__)
         while number >= len(self._pools):
             self._pools.append(self._make())
@@ -115,6 +183,18 @@ class Pools(httpx.AsyncBaseTransport):
             raise
         response.stream = _Counted(response, functools.partial(self._free, number))
         return response
+
+    async def _forget_after_sleep(self) -> None:
+        before, self._ahead = self._ahead, self._wall() - time.monotonic()
+        if self._ahead - before < SLEPT:
+            return
+        old = []
+        for number in range(len(self._pools)):
+            if not self._busy[number]:
+                old.append(self._pools[number])
+                self._pools[number] = self._make()
+        for pool in old:
+            await pool.aclose()
 
     async def _close_idle(self) -> None:
         last = len(self._pools) - 1

@@ -32,7 +32,7 @@ from httpcore import (
 )
 
 _FULL = 256 * 1024  # bytes; more are left to the kernel until these are read
-_OTHER_FAMILY = 0.25  # seconds until IPv4 is tried beside IPv6 (RFC 8305)
+OTHER_ADDRESS = 0.25  # seconds until the next address is tried beside it (RFC 8305)
 
 # httpcore looks for this optional module at each lock and event that it makes. Python remembers
 # only the modules that it has found: each look was a walk through all of sys.path.
@@ -194,6 +194,19 @@ class Connection(AsyncNetworkStream):
         return self._transport.get_extra_info(names.get(info, info))
 
 
+async def dial(host: str, port: int) -> socket.socket:
+    """A socket to the first address that takes it: one that is dead holds up no other.
+
+    Where IPv6 leads nowhere a host's first address is often such a one. Raises OSError, and
+    UnicodeError or OverflowError for what cannot be looked up at all.
+    """
+    addresses = _numeric(host, port) or await asyncio.get_running_loop().getaddrinfo(
+        host, port, type=socket.SOCK_STREAM
+    )
+    # Not asyncio's own: that one forgets a socket when it is cancelled too late.
+    return await start_connection(addresses, happy_eyeballs_delay=OTHER_ADDRESS)
+
+
 class Network(AsyncNetworkBackend):
     """Opens connections by TCP, on the loop that asks."""
 
@@ -210,11 +223,7 @@ class Network(AsyncNetworkBackend):
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(timeout):
-                addresses = _numeric(host, port) or await loop.getaddrinfo(
-                    host, port, type=socket.SOCK_STREAM
-                )
-                # Not asyncio's own: that one forgets a socket when it is cancelled too late.
-                connected = await start_connection(addresses, happy_eyeballs_delay=_OTHER_FAMILY)
+                connected = await dial(host, port)
                 transport, flow = await loop.create_connection(Flow, sock=connected)
         except TimeoutError as exc:
             raise ConnectTimeout from exc

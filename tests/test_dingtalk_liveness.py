@@ -18,7 +18,7 @@ from dod.sim.dingtalk.faults import GatewayFault, Refusal, Switches
 from dod.sim.dingtalk.world import SimMessage
 from tests.test_dingtalk_channel import ID, QUICK, Scene, scene
 
-LOOKING = replace(QUICK, look=0.01, put_off=Backoff(0.01, 0.02))
+LOOKING = replace(QUICK, look=0.01, put_off=Backoff(0.01, 0.02), apart=Backoff(0.01, 0.01))
 
 
 def doubted(life: Life, now: float, times: Times = USUAL, *, slept: bool = False) -> str:
@@ -409,10 +409,15 @@ def test_fifty_bots_renew_at_different_times() -> None:
     assert len(moments) >= 10
 
 
-def test_fifty_bots_cut_at_once_come_back_apart() -> None:
-    """The same on the wire: as many waits as bots, no two alike, and all are back."""
+@pytest.mark.parametrize("asleep", [0.0, 3600.0], ids=["cut", "slept"])
+def test_fifty_bots_cut_at_once_come_back_apart(asleep: float) -> None:
+    """The same on the wire: as many waits as bots, no two alike, and all are back.
+
+    Also when their host wakes: 20 bots asked for their next links within 0.1 s.
+    """
 
     async def act() -> None:
+        clock = [1e9]
         async with scene() as it:
             waits: dict[str, list[float]] = {f"ding-{n}": [] for n in range(50)}
 
@@ -433,13 +438,22 @@ def test_fifty_bots_cut_at_once_come_back_apart() -> None:
                     spend=lambda _: None,
                     push=lambda _: None,
                     backoff=Noted(0.2, 0.2, whose=client_id),
-                    times=replace(QUICK, handshake=10.0, answer=10.0),
+                    times=replace(
+                        QUICK,
+                        handshake=10.0,
+                        answer=10.0,
+                        look=0.05,
+                        slept=60.0,
+                        apart=Noted(0.2, 0.2, whose=client_id),
+                    ),
+                    wall=lambda: clock[0],
                 )
                 for client_id in waits
             ]
             runs = [asyncio.create_task(each.run(it._receive, lambda _: None)) for each in channels]
             await it.until(lambda: all(each.connections for each in channels), 20)
-            for client_id in waits:
+            clock[0] += asleep
+            for client_id in waits if not asleep else ():
                 await it.sim.cut(client_id)
             await it.until(lambda: all(each.connections > 1 for each in channels), 20)
             first = [noted[0] for noted in waits.values()]

@@ -106,6 +106,34 @@ def test_an_unusable_ssl_cert_file_is_one_line_and_no_end(
     assert len(caplog.records) == 1
 
 
+@pytest.mark.parametrize("before", ["", "not written yet", "another's"])
+def test_an_authority_that_comes_late_or_is_renewed_is_trusted_without_a_restart(
+    authority: Authority,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+    before: str,
+) -> None:
+    """A share that is mounted after the start; the office's CA that runs out every few years."""
+    file = tmp_path_factory.mktemp("late") / "ca.pem"
+    if before == "another's":
+        before = Authority(tmp_path_factory.mktemp("other")).file.read_text("ascii")
+    if before:
+        file.write_text(before, "ascii")
+    monkeypatch.setenv("SSL_CERT_FILE", str(file))
+
+    async def act() -> None:
+        async with scene(times=PATIENT, tls=authority.serving()) as it:
+            await it.start()
+            await it.until(lambda: it.state == "retrying")
+            http.look_at_authorities()
+            file.write_text(authority.file.read_text("ascii"), "ascii")
+            http.look_at_authorities()
+            await it.until(lambda: it.state == "connected")
+            await it.hear()
+
+    asyncio.run(act())
+
+
 def test_calls_and_websocket_go_through_the_proxy(
     authority: Authority, monkeypatch: pytest.MonkeyPatch
 ) -> None:

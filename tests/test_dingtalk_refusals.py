@@ -151,6 +151,18 @@ def test_another_way_is_tried_only_after_a_failure_without_effect() -> None:
     assert refusals.surely_not_done(errors.DingTalkError(code="300001"))
 
 
+@pytest.mark.parametrize("where", ["code", "message", "accessdenieddetail"])
+def test_half_an_emoji_in_a_refusal_can_be_shown(where: str) -> None:
+    """As Java cuts its texts. One such error made the whole status page an error 500."""
+    half = json.loads('"no \\ud83d"')
+    told = {"requiredScopes": [half]} if where == "accessdenieddetail" else half
+    with pytest.raises(errors.DingTalkError) as caught:
+        refusals.answer(403, json.dumps({"code": "c", where: told}).encode())
+    assert "no \ufffd" in caught.value.detail
+    caught.value.detail.encode()
+    caught.value.code.encode()
+
+
 def test_a_secret_that_is_said_back_is_hidden_before_the_words_are_cut() -> None:
     logs.hide("dingsecret-said-back-2")
     said = {"code": "odd", "message": f"{'x' * 190} dingsecret-said-back-2\n2026 INFO all is well"}

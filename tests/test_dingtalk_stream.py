@@ -11,7 +11,7 @@ from aiohttp import web
 
 from dod.dingtalk.times import CALM, Backoff
 from dod.messages import Message
-from dod.sim.dingtalk.faults import GatewayFault
+from dod.sim.dingtalk.faults import GatewayFault, Mishap
 from tests.test_dingtalk_channel import ID, OWN, QUICK, scene
 
 PATIENT = replace(QUICK, ack=5.0)
@@ -101,6 +101,24 @@ def test_a_gateway_in_trouble_is_one_sentence_and_is_survived(
             assert "\n" not in it.states[-1].error
             it.sim.faults.gateway = ""
             await it.until(lambda: it.state == "connected")
+
+    asyncio.run(act())
+
+
+@pytest.mark.parametrize(("fault", "words"), [("drip", "in time"), ("endless", "no JSON")])
+def test_a_gateway_whose_answer_never_ends_is_given_up(fault: Mishap, words: str) -> None:
+    """Byte by byte it never is silent for long, and it may come faster than memory is there."""
+
+    async def act() -> None:
+        async with scene(times=replace(QUICK, handshake=5.0, whole=0.2)) as it:
+            await it.connect()
+            it.sim.faults.down["gateway"] = fault
+            await it.sim.cut(ID)
+            await it.until(lambda: words in it.states[-1].error, 20.0)
+            assert it.state == "retrying"
+            it.sim.faults.down.clear()
+            await it.until(lambda: it.state == "connected", 20.0)
+            await it.hear()
 
     asyncio.run(act())
 
@@ -264,6 +282,21 @@ def test_a_link_cut_in_the_middle_is_replaced() -> None:
     asyncio.run(act())
 
 
+def test_a_link_that_is_closed_but_for_tcp_is_not_waited_for() -> None:
+    """A proxy may keep TCP open behind a close frame; only the next ping would have noticed."""
+
+    async def act() -> None:
+        times = replace(QUICK, ping=60.0, pong=60.0, look=0.02, close=0.03)
+        async with scene(times=times) as it:
+            await it.connect()
+            await it.sim.half_close(ID)
+            await it.until(lambda: it.channel.connections == 2)
+            assert "code 1012" in it.states[2].error
+            await it.hear()
+
+    asyncio.run(act())
+
+
 def test_a_half_open_link_is_found_by_the_unanswered_ping() -> None:
     async def act() -> None:
         async with scene(times=replace(QUICK, ping=0.03, pong=0.03, close=0.03)) as it:
@@ -294,20 +327,29 @@ def test_system_frames_are_answered_or_left_alone() -> None:
     asyncio.run(act())
 
 
-def test_garbage_is_one_line_and_the_connection_goes_on(caplog: pytest.LogCaptureFixture) -> None:
-    garbage = ("no json", "[]", "{}", '{"type":"CALLBACK"}', '{"type":"EVENT","headers":7}', "")
+def test_garbage_is_a_line_of_each_kind_and_the_connection_goes_on(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A gateway may send a kind of frame that nobody knows yet, every twenty seconds."""
+    garbage = ("no json", "[]", "{}", '{"type":"CALLBACK"}', '{"type":"EVENT","headers":7}')
 
     async def act() -> None:
         async with scene() as it:
             await it.connect()
-            for text in garbage:
+            for text in garbage * 20:
+                await it.sim.send_raw(ID, text)
+            for number in range(100):
+                text = json.dumps({"type": "SYSTEM", "headers": {"topic": f"news {number}"}})
                 await it.sim.send_raw(ID, text)
             await it.hear()
             assert it.channel.connections == 1
 
     with caplog.at_level(logging.WARNING, "dod"):
         asyncio.run(act())
-    assert len(caplog.records) == len(garbage) - 1  # an event is nothing to warn of
+    assert len(caplog.records) == 20  # an event is nothing to warn of
+    kinds = [record.getMessage() for record in caplog.records]
+    assert len(set(kinds)) == 20
+    assert "no JSON" in kinds[0]
     assert all(record.levelno == logging.WARNING for record in caplog.records)
 
 

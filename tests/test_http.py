@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import ssl
 import threading
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
@@ -12,6 +13,7 @@ import pytest
 from aiohttp import web
 
 from dod import http
+from dod.http import Pools
 
 
 class Server:
@@ -104,6 +106,27 @@ def test_what_only_a_crowd_needed_is_closed_again() -> None:
         assert len(pools._pools) == 1
 
     run(scenario)
+
+
+@pytest.mark.parametrize(("asleep", "connections"), [(3600.0, 2), (5.0, 1), (-3600.0, 1)])
+def test_what_was_idle_while_the_host_slept_is_not_used_again(
+    asleep: float, connections: int
+) -> None:
+    clock = [1_700_000_000.0]
+
+    async def scene() -> None:
+        async with serving() as server:
+            pools = Pools(httpx.AsyncHTTPTransport, wall=lambda: clock[0] + time.monotonic())
+            async with httpx.AsyncClient(transport=pools) as client:
+                for _ in range(3):
+                    await client.get(server.url)
+                assert len(server.peers) == 1
+                clock[0] += asleep
+                for _ in range(3):
+                    await client.get(server.url)
+                assert len(server.peers) == connections
+
+    asyncio.run(scene())
 
 
 def test_a_call_that_fails_or_is_cancelled_leaves_no_place_behind() -> None:

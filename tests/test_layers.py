@@ -23,7 +23,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "ports messages",
         (
             "alerts bell budget config editor heap http inotify meter migrate notice ownfiles pace "
-            "pulse quota sockets status watch"
+            "proxies pulse quota sockets status watch"
         ),
         "bridge dingtalk dify store",
         "doctor",

@@ -11,11 +11,11 @@ import ipaddress
 import re
 import socket
 import unicodedata
-import urllib.request
 from urllib.parse import parse_qs, unquote, urljoin, urlsplit
 
 import httpx
 
+from dod import proxies
 from dod.errors import FileNotTaken
 
 _LOCAL_NAMES = (
@@ -125,9 +125,7 @@ def _written_out(host: str) -> str:
 
 def _proxied(url: httpx.URL) -> bool:
     """A proxy does the looking up, and judges by its own rules. NO_PROXY may name a port."""
-    proxies = urllib.request.getproxies()
-    wanted = url.scheme in proxies or "all" in proxies
-    return wanted and not urllib.request.proxy_bypass(url.netloc.decode("ascii"))
+    return proxies.proxy_for(url.scheme, url.host, url.port) is not None
 
 
 def _origin(url: str) -> str:

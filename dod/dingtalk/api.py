@@ -29,6 +29,9 @@ from dod.errors import (
 Json = dict[str, Any]
 File = tuple[str, bytes, str]  # name, content, MIME type
 
+_LONGEST = 1 << 20  # bytes of an answer; the longest known one has some 1,000
+_UPLOAD = 10.0  # times as long as other calls: 20 MB by a slow line
+
 # Stopped before the API: throttled calls are not counted (§8); the others are taken to be alike.
 _TURNED_AWAY = (Throttled, BadCredentials, ScopeMissing, QuotaExhausted, AddressRefused)
 
@@ -169,7 +172,8 @@ class Api:
                 files={"media": file},
                 headers={"Accept": "application/json"},
             )
-            return await self._counted(self._answered(request), corp_id)
+            sending = self._answered(request, within=_UPLOAD * self.times.whole)
+            return await self._counted(sending, corp_id)
 
         return await self._admitted(url, once, rank=rank, corp_id=corp_id, patient=True)
 
@@ -256,15 +260,21 @@ class Api:
         request = self._client.build_request(method, url, content=content, headers=headers)
         if read is not None:
             request.extensions["timeout"] |= {"read": read}
-        return await self._answered(request)
+        return await self._answered(request, within=self.times.whole)
 
-    async def _answered(self, request: httpx.Request) -> Json:
+    async def _answered(self, request: httpx.Request, *, within: float) -> Json:
+        """The JSON of the answer, if all of it has come ``within`` seconds."""
         try:
-            response = await self._client.send(request)
-        except refusals.TRANSPORT_ERRORS as exc:
+            async with asyncio.timeout(within):
+                response = await self._client.send(request, stream=True)
+                try:
+                    body = await _read(response)
+                finally:
+                    await response.aclose()
+        except (*refusals.TRANSPORT_ERRORS, TimeoutError) as exc:
             raise refusals.unreachable(exc) from exc
         self.clock.see_date(response.headers.get("Date"))
-        return refusals.answer(response.status_code, response.content)
+        return refusals.answer(response.status_code, body)
 
     async def _fetch_token(self) -> tuple[str, float]:
         body = {"appKey": self.client_id, "appSecret": self.secret}
@@ -273,3 +283,13 @@ class Api:
         if not isinstance(token, str) or not token:
             raise DingTalkError("DingTalk answered without a token")
         return token, float(life) if isinstance(life, int | float) else 7200.0
+
+
+async def _read(response: httpx.Response) -> bytes:
+    """The body, or as much of it as shows that it is no answer of DingTalk's."""
+    body = bytearray()
+    async for chunk in response.aiter_bytes():
+        body += chunk
+        if len(body) > _LONGEST:
+            break
+    return bytes(body[: _LONGEST + 1])

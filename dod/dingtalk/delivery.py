@@ -21,6 +21,7 @@ log = logging.getLogger(__name__)
 OnMessage = Callable[[Message], Awaitable[None]]
 OnPress = Callable[[Press], Awaitable[PressReply]]
 
+_STRANGE = 20  # kinds of strange frames that the log may name
 _ANYTHING = {"response": None}  # DingTalk ignores what is in the ack of a bot message (§2)
 
 
@@ -47,6 +48,7 @@ class Delivery:
         self._times = times
         self._clock = clock
         self._push = push
+        self._strange: set[str] = set()  # what was complained of
         self._readers: set[asyncio.Task[None]] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -110,7 +112,7 @@ class Delivery:
         try:
             frame = frames.read(raw)
         except ValueError as exc:
-            log.warning("bot=%s got %s; ignored", self._name, exc)
+            self._complain(f"got {exc}; ignored")
             return
         self._clock.see_frame(frame.time)
         log.debug("bot=%s frame %s %s %s", self._name, frame.kind, frame.topic, frame.message_id)
@@ -132,8 +134,15 @@ class Delivery:
             case frames.CALLBACK, frames.CARD_CALLBACK:
                 self._start(self._tasks, self._answer_press(link, frame), "press")
             case _:
-                log.warning("bot=%s unknown topic %s %r", self._name, frame.kind, frame.topic[:80])
+                self._complain(f"unknown topic {frame.kind[:80]} {frame.topic[:80]!r}")
                 self._ack(link, frame, {}, code=frames.NO_HANDLER)
+
+    def _complain(self, of: str) -> None:
+        """Of each kind of strange frame once: a new one may come with every KEEPALIVE."""
+        known = of in self._strange or len(self._strange) >= _STRANGE
+        if not known:
+            self._strange.add(of)
+        log.log(logging.DEBUG if known else logging.WARNING, "bot=%s %s", self._name, of)
 
     async def _take(self, link: Link, frame: Frame) -> None:
         """Hand over one bot message; acknowledge it when that is done, or after a second."""

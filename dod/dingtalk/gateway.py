@@ -10,6 +10,7 @@ import logging
 import time
 import urllib.parse
 from collections.abc import Iterator
+from typing import Any
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import (
@@ -20,9 +21,11 @@ from websockets.exceptions import (
     InvalidStatus,
     InvalidURI,
 )
+from websockets.protocol import State
+from websockets.uri import parse_uri
 
 import dod
-from dod import http
+from dod import http, proxies, sockets
 from dod.dingtalk import frames, refusals
 from dod.dingtalk.api import Api
 from dod.dingtalk.liveness import Life
@@ -56,6 +59,11 @@ class Link:
     def age(self) -> float:
         """Seconds since it was opened."""
         return time.monotonic() - self.life.opened_at
+
+    @property
+    def closing(self) -> bool:
+        """It is closed but for TCP, which the peer is to end, and may not."""
+        return self.socket.state is State.CLOSING
 
     def hear(self, *, beat: bool, message: bool) -> None:
         """A frame has come."""
@@ -122,19 +130,9 @@ async def open_link(api: Api) -> Link:
 
 
 async def _connect(api: Api, endpoint: str, ticket: str) -> ClientConnection:
-    times = api.times
     try:
-        return await connect(
-            f"{endpoint}?ticket={urllib.parse.quote_plus(ticket)}",
-            ssl=http.tls() if endpoint.startswith("wss:") else None,
-            compression=None,
-            max_size=_FRAME_MAX,
-            open_timeout=times.handshake,
-            close_timeout=times.close,
-            ping_interval=times.ping,
-            ping_timeout=times.pong,
-            logger=_WIRE,
-        )
+        async with asyncio.timeout(api.times.handshake):
+            return await _opened(api, f"{endpoint}?ticket={urllib.parse.quote_plus(ticket)}")
     except InvalidStatus as exc:
         status = exc.response.status_code
         raise DingTalkBusy(
@@ -150,8 +148,32 @@ async def _connect(api: Api, endpoint: str, ticket: str) -> ClientConnection:
     except (OSError, EOFError, InvalidHandshake) as exc:
         sentence = refusals.cause(exc) or "DingTalk's websocket cannot be reached from here"
         raise DingTalkBusy(f"{sentence} ({type(exc).__name__})") from exc
-    except (InvalidURI, InvalidProxy, ValueError, ImportError) as exc:
+    except (InvalidURI, InvalidProxy, ValueError) as exc:
         # From None: the texts of these hold the address, and with it the ticket.
         raise DingTalkBusy(
             f"The websocket's address or the proxy is not usable ({type(exc).__name__})"
         ) from None
+
+
+async def _opened(api: Api, address: str) -> ClientConnection:
+    """Straight, on a socket of our own, or through the proxy that leads there."""
+    times, uri = api.times, parse_uri(address)
+    proxy = proxies.proxy_for("wss" if uri.secure else "ws", uri.host, uri.port)
+    way: dict[str, Any] = {"proxy": proxy, "happy_eyeballs_delay": sockets.OTHER_ADDRESS}
+    if proxy is None:
+        # A cancellation that comes from here on finds the socket in the hands of a transport.
+        way = {"sock": await sockets.dial(uri.host, uri.port)}
+    elif proxy.startswith("https:"):
+        way["proxy_ssl"] = http.tls()
+    return await connect(
+        address,
+        ssl=http.tls() if uri.secure else None,
+        compression=None,
+        max_size=_FRAME_MAX,
+        open_timeout=None,
+        close_timeout=times.close,
+        ping_interval=times.ping,
+        ping_timeout=times.pong,
+        logger=_WIRE,
+        **way,
+    )

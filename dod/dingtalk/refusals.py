@@ -8,11 +8,11 @@ import json
 import socket
 import ssl
 import time
-import urllib.request
 from typing import Any
 
 import httpx
 
+from dod import proxies
 from dod.errors import (
     AddressRefused,
     BadCredentials,
@@ -26,6 +26,7 @@ from dod.errors import (
     Throttled,
 )
 from dod.logs import redact
+from dod.messages import sound
 
 # All that an httpx call may raise for the neighbour's or the network's sake.
 TRANSPORT_ERRORS = (httpx.RequestError, httpx.InvalidURL)
@@ -108,7 +109,7 @@ def unreachable(exc: Exception) -> DingTalkBusy:
     elif isinstance(exc, httpx.ProxyError):
         sentence = "The proxy refuses the way to DingTalk"
     elif isinstance(exc, httpx.ConnectError):
-        sentence = f"DingTalk cannot be reached from here{_proxied()}"
+        sentence = f"DingTalk cannot be reached from here{proxies.hint()}"
     else:
         sentence = "The connection to DingTalk broke off"
     return DingTalkBusy(f"{sentence} ({type(exc).__name__})")
@@ -131,10 +132,10 @@ def cause(exc: BaseException | None) -> str:
     """What a person can mend of a failed connection, as a sentence; "" if nothing is known."""
     while exc is not None:
         if isinstance(exc, socket.gaierror):
-            return f"DingTalk's host name cannot be resolved (DNS){_proxied()}"
+            return f"DingTalk's host name cannot be resolved (DNS){proxies.hint()}"
         if isinstance(exc, ssl.SSLCertVerificationError):
             return _certificate(exc)
-        if isinstance(exc, OSError) and (proxied := _proxied()):
+        if isinstance(exc, OSError) and (proxied := proxies.hint()):
             return f"DingTalk cannot be reached from here{proxied}"
         exc = exc.__cause__ or exc.__context__
     return ""
@@ -148,12 +149,6 @@ def _certificate(exc: ssl.SSLCertVerificationError) -> str:
         "DingTalk's certificate is not trusted here: where an office's firewall replaces it, "
         f"SSL_CERT_FILE must name the office's own CA ({exc.verify_message})"
     )
-
-
-def _proxied() -> str:
-    """Where to look, too, if a proxy may stand in between."""
-    names = [name for name in ("https", "http", "all") if name in urllib.request.getproxies()]
-    return f"; the way goes through the proxy of {names[0].upper()}_PROXY" if names else ""
 
 
 def _no_json(status: int) -> DingTalkError:
@@ -195,9 +190,9 @@ def _kind(status: int, value: dict[str, Any]) -> type[DingTalkError]:
 
 
 def _error(kind: type[DingTalkError], status: int, value: dict[str, Any]) -> DingTalkError:
-    code = str(value.get("code") or value.get("errcode") or "")
+    code = sound(str(value.get("code") or value.get("errcode") or ""))
     # Hidden before it is cut: nobody knows the half of a secret.
-    said = redact(str(value.get("message") or value.get("errmsg") or ""))
+    said = redact(sound(str(value.get("message") or value.get("errmsg") or "")))
     parts = (f"HTTP {status}", code, " ".join(said.split())[:200])
     detail = f"{_SENTENCES[kind]} ({' '.join(part for part in parts if part)})"
     if kind is ScopeMissing:
@@ -210,4 +205,4 @@ def _error(kind: type[DingTalkError], status: int, value: dict[str, Any]) -> Din
 def _scopes(value: dict[str, Any]) -> tuple[str, ...]:
     detail = value.get("accessdenieddetail")
     scopes = detail.get("requiredScopes") if isinstance(detail, dict) else None
-    return tuple(str(scope) for scope in scopes) if isinstance(scopes, list) else ()
+    return tuple(sound(str(scope)) for scope in scopes) if isinstance(scopes, list) else ()

@@ -163,6 +163,9 @@ class Stream:
                 async with asyncio.timeout(self._times.look):
                     await link.over.wait()
             slept = self._sleep.over(self._times.look)
+            if link.closing and not link.told_to_go:
+                await link.close()
+                await link.over.wait()
             if link.over.is_set():
                 return link
             if link.age >= self._times.settled or link.life.message_at:
@@ -181,6 +184,8 @@ class Stream:
         """The next connection first, then ``link`` may go; without a next one it stays."""
         level = logging.WARNING if doubt.grave and not link.life.refusals else logging.DEBUG
         log.log(level, "bot=%s connection replaced: %s", self._name, doubt.reason)
+        if link.life.slept and not link.life.refusals:
+            await asyncio.sleep(self._times.apart.delay(0))
         try:
             successor = await open_link(self._api)
         except DingTalkError as error:

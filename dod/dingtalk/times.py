@@ -36,10 +36,12 @@ class Times:
     drops it after 10 s (dingtalk-protocol §2.1). ``settled``: a connection that lived so long
     resets the back-off.
     ``ping``/``pong``: a link that answers no ping for ``pong`` is dead. ``handshake``: for the
-    gateway's answer and for the websocket, each. ``answer``: silence after which a call is lost.
+    gateway's answer and for the websocket, each. ``answer``: silence after which a call is lost,
+    ``whole``: its length in all, however much has come.
     ``look``: how often a link is doubted (see ``liveness``): ``slept`` by a sleeping host,
     ``missed`` (at least) without its KEEPALIVE, ``silent`` without any frame, ``unproven`` without
     a message, ``renew``: its age, if ``quiet`` for so long; ``put_off``: after a refusal.
+    ``apart``: fifty bots wake at the same moment, and ask for their next links within so long.
     ``window``, ``in_flight``, ``pause``: see ``Bucket``. ``patience``: for so long a throttled
     creation or ending of a card is repeated. ``again``: before the one repetition of a lost call.
     """
@@ -56,12 +58,14 @@ class Times:
     silent: float = 600.0
     renew: float = 14_400.0
     quiet: float = 60.0
+    apart: Backoff = Backoff(3.0, 3.0)
     put_off: Backoff = CALM
     ping: float = 20.0
     pong: float = 20.0
     handshake: float = 10.0
     close: float = 2.0
     answer: float = 15.0
+    whole: float = 40.0
     window: float = 1.0
     in_flight: float = 2.0
     pause: float = 1.0

@@ -1,14 +1,16 @@
 """``dod run`` that kills itself with SIGKILL at a named write of its store (DOD_TEST_DOOM).
 
 ``claim:asked:before``: before the first write of a claim in that state; ``conversation::after``;
-the store itself knows nothing of it. DOD_TEST_CLOCK: seconds by which its clock is wrong. Words
-after the script's name are for the reader of ``ps``.
+the store itself knows nothing of it. DOD_TEST_CLOCK: seconds by which its clock is wrong.
+DOD_TEST_DNS: seconds that each look-up of a name in ``.test`` takes. Words after the script's name
+are for the reader of ``ps``.
 """
 
 import json
 import os
 import runpy
 import signal
+import socket
 import sys
 import time
 from collections.abc import Callable
@@ -47,6 +49,15 @@ def main() -> None:
     wrong, clock = float(os.environ.get("DOD_TEST_CLOCK", "0")), time.time
     if wrong:
         time.time = lambda: clock() + wrong
+    slow, lookup = float(os.environ.get("DOD_TEST_DNS", "0")), socket.getaddrinfo
+    if slow:
+
+        def late(host: Any, *asked: Any, **named: Any) -> Any:
+            if str(host).endswith(".test"):
+                time.sleep(slow)
+            return lookup(host, *asked, **named)
+
+        socket.getaddrinfo = late
     point = os.environ.get("DOD_TEST_DOOM", "")
     if point:
         Records.put = doomed(Records.put, point)  # type: ignore[method-assign]

@@ -96,6 +96,25 @@ def test_a_clock_wrong_by_a_year_changes_nothing(tmp_path: Path, how: str) -> No
         assert len(conversations) == 1
 
 
+def test_term_while_no_name_server_answers(tmp_path: Path) -> None:
+    """A look-up that hangs is not waited for: Docker would kill dod for it."""
+    env = {
+        "DOD_TEST_DNS": "120",
+        "DINGTALK_OPENAPI_ENDPOINT": "http://dingtalk.test",
+        "DOD_DRAIN_SECONDS": "30",
+    }
+    began = time.monotonic()
+    with Rig(tmp_path, [], env=env, launcher=("env", *DOOMED)) as rig:
+        rig.until(lambda: rig.get("/healthz") == 200, "it runs")
+        rig.save(bot("it"), bot("hr"))
+        rig.until(lambda: rig.of("hr").get("state") == "connecting", "it looks the name up")
+        rig.until(lambda: rig.of("it").get("state") == "connecting", "it looks the name up")
+        rig.kill(signal.SIGTERM)
+        assert rig.wait_for_exit(25) == 0
+        assert "not ended in time" not in rig.printed()
+        assert time.monotonic() - began < 60, "no look-up was waited for"
+
+
 def test_redeliveries_after_4_16_and_60_seconds_over_a_restart(tmp_path: Path) -> None:
     """At twenty times the pace: while it is answered, just after, and by the next process."""
     with Rig(tmp_path, [bot("it")], switches=Switches(push_on_connect=True)) as rig:

@@ -33,7 +33,8 @@ Api = Literal[
 
 # busy: 500 system.busy. html: a proxy's 502 page. hang: no answer until the simulator closes.
 # reset: the TCP connection is aborted before anything was done; lost: after everything was done.
-Mishap = Literal["busy", "html", "hang", "reset", "lost"]
+# drip: an answer that comes byte by byte and never ends; endless: as fast as it is read.
+Mishap = Literal["busy", "html", "hang", "reset", "lost", "drip", "endless"]
 
 # no_auth 401, not_ready 400, html 403, unavailable 503; hang: no answer; close: the websocket is
 # accepted and closed at once with 1000 (dingtalk-protocol §1.1, §10.3).

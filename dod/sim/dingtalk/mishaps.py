@@ -1,6 +1,7 @@
 """Calls that the simulated DingTalk spoils: late, with a proxy's page, not at all, cut off."""
 
 import asyncio
+import contextlib
 
 from aiohttp import web
 
@@ -42,7 +43,20 @@ class Mishaps:
             return web.Response(status=status, text=page, content_type="text/html")
         if mishap == "hang":
             await self.closing.wait()
+        if mishap == "drip":
+            await self._pour(request, b" ", every=0.01)
+        if mishap == "endless":
+            await self._pour(request, b" " * 65536, every=0.0)
         return await self.drop(request)
+
+    async def _pour(self, request: web.BaseRequest, piece: bytes, *, every: float) -> None:
+        """Answer 200 with ``piece`` again and again, until the caller has enough of it."""
+        response = web.StreamResponse(headers={"Content-Type": "application/json"})
+        with contextlib.suppress(ConnectionError):
+            await response.prepare(request)
+            while not self.closing.is_set():
+                await response.write(piece)
+                await asyncio.sleep(every)
 
     @staticmethod
     async def drop(request: web.BaseRequest) -> web.Response:

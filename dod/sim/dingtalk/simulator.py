@@ -245,6 +245,13 @@ class SimDingTalk:
             connection.half_open = True
             connection.transport.pause_reading()
 
+    async def half_close(self, client_id: str, code: int = 1012) -> None:
+        """Say that the app's websockets are closed, and leave their TCP connections as they are."""
+        for connection in self.connections(client_id):
+            connection.half_open = True
+            connection.transport.pause_reading()
+            connection.transport.write(b"\x88\x02" + code.to_bytes(2, "big"))
+
     async def deafen(self, client_id: str) -> None:
         """Push nothing more on the app's websockets, which go on answering pings (§2.2)."""
         for connection in self.connections(client_id):
