@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType
 
-from dod import heap, http, logs
+from dod import authorities, heap, logs
 from dod.bell import Bell
 from dod.botthread import alive
 from dod.bridge.bot import Bot
@@ -88,7 +88,7 @@ class Appliance:
             now = time.monotonic()
             if now >= next_look:
                 next_look = now + self._env.poll_seconds
-                http.look_at_authorities()
+                authorities.ours.look()
             if self._store is not None:
                 self._reloader.look()
             elif now >= next_try:

@@ -1,22 +1,14 @@
-"""The one place that makes httpx clients: TLS context, proxies, timeouts, limits.
-
-One ``ssl.SSLContext`` serves the whole process: a context per client costs about 1 MB each.
-Proxies and an office's own CA come from the environment (HTTPS_PROXY, NO_PROXY, SSL_CERT_FILE).
-"""
+"""The one place that makes httpx clients: proxies, timeouts, limits, pools."""
 
 import functools
 import logging
-import os
-import ssl
-import threading
 import time
 from collections.abc import AsyncIterator, Callable
-from pathlib import Path
 
 import httpx
 
 import dod
-from dod import proxies, sockets
+from dod import authorities, proxies, sockets
 
 log = logging.getLogger(__name__)
 
@@ -29,64 +21,6 @@ LIMITS = httpx.Limits(
 POOLS = 16
 IDLE = 90.0  # seconds after which a pool that only a crowd needed is closed
 SLEPT = 15.0  # seconds by which the wall clock must run ahead of the monotonic one
-_door = threading.Lock()
-
-
-def tls() -> ssl.SSLContext:
-    """The process's TLS context; honours SSL_CERT_FILE and SSL_CERT_DIR. Thread: any."""
-    with _door:  # all bots begin at once; a cache alone would let each make one and keep the last
-        return _tls()
-
-
-def look_at_authorities() -> None:
-    """Trust what SSL_CERT_FILE names by now, too: it may be mounted late, or be renewed.
-
-    What it named before stays trusted until the next start. Thread: main, every few seconds.
-    """
-    with _door:
-        now = _version()
-        if now == _seen[0]:
-            return
-        _seen[0] = now
-        if now is None:
-            return
-        try:
-            _tls().load_verify_locations(os.environ["SSL_CERT_FILE"])
-        except OSError as error:  # half-written: it changes again
-            log.warning("SSL_CERT_FILE has changed and cannot be used: %s", error)
-        else:
-            log.info("SSL_CERT_FILE has changed, and is trusted from now on")
-
-
-def _version() -> tuple[int, int, int] | None:
-    named = os.environ.get("SSL_CERT_FILE")
-    try:
-        is_now = Path(named).stat() if named else None
-    except (OSError, ValueError):
-        return None
-    if is_now is None:
-        return None
-    return is_now.st_mtime_ns, is_now.st_size, is_now.st_ino
-
-
-_seen = [_version()]  # of SSL_CERT_FILE, when it was looked at last
-
-
-@functools.cache
-def _tls() -> ssl.SSLContext:
-    """A file that cannot be read costs nobody the start: the usual authorities are trusted."""
-    _seen[0] = _version()
-    try:
-        return httpx.create_ssl_context()
-    except OSError as error:  # ssl.SSLError is one: a file without a certificate in PEM
-        named = os.environ.get("SSL_CERT_FILE") or os.environ.get("SSL_CERT_DIR")
-        log.error(  # noqa: TRY400 (a person must act; where in the code says nothing)
-            "SSL_CERT_FILE or SSL_CERT_DIR (%s) cannot be used: %s; it must be readable and hold "
-            "certificates in PEM (-----BEGIN CERTIFICATE-----); going on with the usual ones",
-            named,
-            error.strerror or error,
-        )
-        return httpx.create_ssl_context(trust_env=False)
 
 
 def client(
@@ -95,7 +29,7 @@ def client(
     """An httpx client of the house. ``read``: seconds of silence before a call is given up."""
     return httpx.AsyncClient(
         base_url=base_url,
-        verify=tls(),
+        verify=authorities.ours.tls(),
         limits=LIMITS,
         transport=_Ways() if proxies.proxies() else Pools(_Transport),
         timeout=httpx.Timeout(10.0, read=read, pool=None),
@@ -108,7 +42,7 @@ class _Transport(httpx.AsyncHTTPTransport):
     """httpx's own on our sockets: it names no way to choose them."""
 
     def __init__(self) -> None:
-        self._pool = sockets.pool(tls(), keepalive=KEEPALIVE)
+        self._pool = sockets.pool(authorities.ours.tls(), keepalive=KEEPALIVE)
 
 
 class _Ways(httpx.AsyncBaseTransport):
@@ -133,9 +67,10 @@ class _Ways(httpx.AsyncBaseTransport):
 
 
 def _through(proxy: str) -> httpx.AsyncBaseTransport:
-    own = tls() if proxy.startswith("https:") else None
+    tls = authorities.ours.tls()
+    own = tls if proxy.startswith("https:") else None
     return httpx.AsyncHTTPTransport(
-        verify=tls(), limits=LIMITS, proxy=httpx.Proxy(proxy, ssl_context=own)
+        verify=tls, limits=LIMITS, proxy=httpx.Proxy(proxy, ssl_context=own)
     )
 
 

@@ -3,14 +3,14 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from aiohttp import web
 
-from dod import http
+from dod import authorities
 from dod.sim.dingtalk.faults import Refusal
 from tests.network import Authority, ConnectProxy
 from tests.test_dingtalk_channel import ID, QUICK, scene
@@ -25,11 +25,9 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 
 
 @pytest.fixture(autouse=True)
-def fresh_context() -> Iterator[None]:
+def fresh_context(monkeypatch: pytest.MonkeyPatch) -> None:
     """One context serves the process, and remembers the environment it was made in."""
-    http._tls.cache_clear()
-    yield
-    http._tls.cache_clear()
+    monkeypatch.setattr(authorities, "ours", authorities.Authorities())
 
 
 @contextlib.asynccontextmanager
@@ -99,8 +97,8 @@ def test_an_unusable_ssl_cert_file_is_one_line_and_no_end(
     if content is not None:
         file.write_text(content, "ascii")
     monkeypatch.setenv("SSL_CERT_FILE", str(file))
-    assert http.tls().get_ca_certs()
-    assert http.tls() is http.tls()
+    assert authorities.ours.tls().get_ca_certs()
+    assert authorities.ours.tls() is authorities.ours.tls()
     assert "SSL_CERT_FILE" in caplog.text
     assert str(file) in caplog.text
     assert len(caplog.records) == 1
@@ -125,9 +123,9 @@ def test_an_authority_that_comes_late_or_is_renewed_is_trusted_without_a_restart
         async with scene(times=PATIENT, tls=authority.serving()) as it:
             await it.start()
             await it.until(lambda: it.state == "retrying")
-            http.look_at_authorities()
+            authorities.ours.look()
             file.write_text(authority.file.read_text("ascii"), "ascii")
-            http.look_at_authorities()
+            authorities.ours.look()
             await it.until(lambda: it.state == "connected")
             await it.hear()
 

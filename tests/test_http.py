@@ -12,7 +12,7 @@ import httpx
 import pytest
 from aiohttp import web
 
-from dod import http
+from dod import authorities, http
 from dod.http import Pools
 
 
@@ -171,12 +171,11 @@ def test_who_begins_at_once_shares_one_tls_context(monkeypatch: pytest.MonkeyPat
         made.append(ssl.create_default_context())
         return made[-1]
 
-    http._tls.cache_clear()
     monkeypatch.setattr(httpx, "create_ssl_context", slow)
-    threads = [threading.Thread(target=http.tls) for _ in range(2)]
+    trusted = authorities.Authorities()
+    threads = [threading.Thread(target=trusted.tls) for _ in range(2)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    http._tls.cache_clear()
     assert len(made) == 1

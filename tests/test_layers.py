@@ -22,8 +22,8 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "errors texts logs",
         "ports messages",
         (
-            "alerts bell budget config editor heap http inotify meter migrate notice ownfiles pace "
-            "proxies pulse quota sockets status watch"
+            "alerts authorities bell budget config editor heap http inotify meter migrate notice "
+            "ownfiles pace proxies pulse quota sockets status watch"
         ),
         "bridge dingtalk dify store",
         "doctor",
@@ -45,7 +45,7 @@ LIBRARIES: dict[str, frozenset[str]] = {
     "dingtalk_stream": frozenset({"dingtalk"}),
     "diskcache": frozenset({"store"}),
     "httpcore": frozenset({"sockets"}),
-    "httpx": frozenset({"http", "dify", "dingtalk"}),
+    "httpx": frozenset({"authorities", "http", "dify", "dingtalk"}),
     "httpx_sse": frozenset({"dify"}),
     "idna": frozenset({"config"}),
     "jsonschema": frozenset({"config"}),

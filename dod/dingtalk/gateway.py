@@ -25,7 +25,7 @@ from websockets.protocol import State
 from websockets.uri import parse_uri
 
 import dod
-from dod import http, proxies, sockets
+from dod import authorities, proxies, sockets
 from dod.dingtalk import frames, refusals
 from dod.dingtalk.api import Api
 from dod.dingtalk.liveness import Life
@@ -164,10 +164,10 @@ async def _opened(api: Api, address: str) -> ClientConnection:
         # A cancellation that comes from here on finds the socket in the hands of a transport.
         way = {"sock": await sockets.dial(uri.host, uri.port)}
     elif proxy.startswith("https:"):
-        way["proxy_ssl"] = http.tls()
+        way["proxy_ssl"] = authorities.ours.tls()
     return await connect(
         address,
-        ssl=http.tls() if uri.secure else None,
+        ssl=authorities.ours.tls() if uri.secure else None,
         compression=None,
         max_size=_FRAME_MAX,
         open_timeout=None,
