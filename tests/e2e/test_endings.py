@@ -192,6 +192,36 @@ def test_a_card_that_is_too_old_gives_way_to_a_message_with_the_whole_text() -> 
     act(scenario)
 
 
+@TEMPLATES
+@pytest.mark.parametrize("after_end", ["refused", "ignored"])
+@pytest.mark.parametrize("crash", [False, True])
+def test_an_end_that_landed_unnoticed_gives_way_to_the_reply_that_was_sent_instead(
+    template: str, after_end: Any, *, crash: bool
+) -> None:
+    """Its answer was lost, its repetition refused: the answer stands on the card and below it."""
+
+    async def scenario(office: Office) -> None:
+        await office.say("question, please")
+        await office.until(lambda: office.dify.requests and office.dify.requests[0].outcome)
+        office.dingtalk.faults.next(last_call(template), "lost")  # type: ignore[arg-type]
+        office.dingtalk.faults.down[last_call(template)] = "busy"
+        await office.until(office.replies)
+        card = office.cards()[0]
+        assert (card.state, card.text) == ("finished", TEXT)
+        if crash:
+            await office.until(lambda: office.bot._reception.insisting.tasks)
+            await office.crash()
+            await office.start()
+        office.dingtalk.faults.clear()
+        await office.idle()
+        assert office.replies() == [TEXT]
+        assert (card.state, card.text) == ("finished", BELOW)
+        assert await office.states() == ["done"]
+
+    switches = Switches(after_end=after_end)
+    act(scenario, switches=switches, card_updates="final", **style(template))
+
+
 def test_insisting_costs_few_calls(monkeypatch: pytest.MonkeyPatch) -> None:
     """A card that takes no end must not eat the month's quota: two calls a try."""
     monkeypatch.setattr("dod.bridge.endings.INSIST", (0.01,) * 5)
