@@ -87,10 +87,12 @@ async def finish(
         delivery = await tell(claim, serving, rest, tongue, on_card=False, mention=mention)
         if delivery == "never":
             await claim.done()
-        if delivery == "later":
+        if delivery in {"later", "unsaid"}:
             claim.cards = 0  # what is there has its end: only the reply is left to do
-            await claim.finishing(rest, guid, failed=failed)
-        return delivery != "later"
+            left = rest if delivery == "later" else say("unconfirmed", tongue)
+            await claim.finishing(left, guid, failed=failed)
+            return False
+        return True
     # The card is there and does not take its end: the answer goes by reply.
     delivery = await tell(claim, serving, rest, tongue, on_card=True, mention=mention)
     if delivery in {"later", "never"}:

@@ -166,6 +166,54 @@ def test_an_answer_whose_card_was_never_made_waits_for_a_way_out() -> None:
     act(scenario, handler="DifyMarkdownBotHandler")
 
 
+@pytest.mark.parametrize("mishap", ["lost", "reset"])
+@pytest.mark.parametrize("crash", [False, True])
+def test_that_a_reply_may_be_missing_is_said_however_long_nothing_can_be_said(
+    mishap: Mishap, monkeypatch: pytest.MonkeyPatch, *, crash: bool
+) -> None:
+    """The line broke while the reply was sent, and was down for longer than a minute."""
+    monkeypatch.setattr("dod.bridge.replies.OWN_UP", (0.01, 0.01))
+
+    async def scenario(office: Office) -> None:
+        faults = office.dingtalk.faults
+        faults.next("webhook", mishap)
+        faults.down = {"webhook": "busy", "send_single": "busy"}
+        await office.say("question, please")
+        await office.until(lambda: office.bot._reception.insisting.tasks)
+        assert await office.states() == ["finishing"]
+        if crash:
+            await office.crash()
+            await office.start()
+        faults.clear()
+        await office.until(lambda: say("unconfirmed", "en") in office.replies())
+        await office.idle()
+        assert office.replies() == [TEXT] * (mishap == "lost") + [say("unconfirmed", "en")]
+        assert await office.states() == ["done"]
+
+    act(scenario, handler="DifyMarkdownBotHandler")
+
+
+def test_a_card_says_that_its_reply_may_be_missing_where_nothing_else_can(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("dod.bridge.replies.OWN_UP", (0.01,))
+
+    async def scenario(office: Office) -> None:
+        card = await typing(office)
+        faults = office.dingtalk.faults
+        faults.next("webhook", "reset")
+        faults.down = {"streaming": "busy", "webhook": "busy", "send_single": "busy"}
+        await office.until(lambda: office.bot._reception.insisting.tasks)
+        del faults.down["streaming"]
+        await office.ended()
+        await office.idle()
+        assert card.text == say("unconfirmed", "en")
+        assert office.replies() == []
+        assert await office.states() == ["done"]
+
+    act(scenario)
+
+
 def test_what_can_never_be_delivered_is_not_tried_for_an_hour() -> None:
     async def scenario(office: Office) -> None:
         outsider = office.dingtalk.person("客人", None)
