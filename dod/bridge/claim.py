@@ -4,8 +4,9 @@ A claim passes ``taken`` → ``asked`` → ``finishing`` (on a card) or ``replyi
 state is written *before* its act, so that after a crash the next start knows what may have happened
 (design §5.2). Kept 24 h.
 A message's text and webhook are kept only until its answer has arrived. What is not done never
-expires by the local clock, which a NAS may set right by a year between a crash and the next start;
-but for what apps left that no bot has any more: nobody may ever start again who would drop it.
+expires by the local clock, which a NAS may set right by a year, or by half a century if it has no
+battery, between a crash and the next start; but for what apps left that no bot has any more: nobody
+may ever start again who would drop it.
 """
 
 import asyncio
@@ -23,7 +24,8 @@ log = logging.getLogger(__name__)
 
 ClaimState = Literal["taken", "asked", "finishing", "replying", "done"]
 KEEP = 24 * 3600.0  # seconds; DingTalk's latest redelivery seen is about a minute
-OPEN = 400 * KEEP  # seconds; what is not done is dropped by its age on DingTalk's clock
+# Seconds, a century: what is not done is dropped by its age on DingTalk's clock.
+OPEN = 36_500 * KEEP
 CLAIM_WAIT = 0.8  # seconds; the ack is due after one
 
 
