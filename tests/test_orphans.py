@@ -209,6 +209,27 @@ def test_a_whole_answer_is_sent_whole_unless_it_may_be_on_its_card(*, known: boo
     assert (scene.card(1).shown, scene.channel.replies) == (last, [])
 
 
+@pytest.mark.parametrize("whole", [False, True])
+def test_what_stands_on_full_cards_is_not_said_again(*, whole: bool) -> None:
+    async def turn(store: MemoryStore) -> None:
+        record = await store.get("claim/ding-old/msg-1")
+        assert record is not None
+        claim = Claim.from_json("ding-old", record, store)
+        await claim.opening(2, "First card.\n\nSecond", [13])
+        if whole:
+            claim.refused = True
+            await claim.finishing("First card.\n\nSecond card.", "g", failed=False)
+
+    store = left()
+    asyncio.run(turn(store))
+    said = "Second card." if whole else "Second\n\n" + CUT
+    assert play(Scene(store=store)).channel.replies == [("msg-1", said)]
+    back = replace(SPEC, dingtalk_app_client_id="ding-old")
+    scene = play(Scene(store=store, spec=back))
+    assert scene.card(1, 1).frames[-1] == ("finish", say("answered_below", "en"))
+    assert scene.card(1).frames == []
+
+
 def test_without_a_living_webhook_the_log_alone_tells(caplog: pytest.LogCaptureFixture) -> None:
     store = left(message(1, webhook_expires_at=NOW - 1))
     assert play(Scene(store=store)).channel.replies == []
