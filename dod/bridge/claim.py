@@ -59,6 +59,7 @@ class Claim:
         self.refused = False  # the card did not take its last frame
         self.interrupted = False  # a crash: nobody knows whether the last frame arrived
         self.foreign = False  # of an app that no bot has: should it come back, its bot goes first
+        self.left = False  # by a crash: a card's creation may have been on its way
         self.taken_at = time.time()
         self._keep = OPEN
         self._store = store
@@ -118,6 +119,7 @@ class Claim:
         claim.refused = value.get("refused", False)
         sending = claim.state == "finishing" and claim.cards > 0
         claim.interrupted = sending and not claim.replied and not claim.refused
+        claim.left = claim.cards > 0 and not claim.replied
         claim.taken_at = value["taken_at"]
         return claim
 

@@ -85,6 +85,11 @@ async def finish(
     rest = writer.rest(text) if writer else text
     if writer is None or ending == "none":
         delivery = await tell(claim, serving, rest, tongue, on_card=False, mention=mention)
+        if delivery == "sent" and claim.left and writer:
+            claim.left = False  # looked for once more, a moment later
+            moved = digest(claim.client_id, claim.message.id, "moved")
+            await claim.moved(say("answered_below", tongue), moved, ends=())
+            return False
         if delivery == "never":
             await claim.done()
         if delivery in {"later", "unsaid"}:

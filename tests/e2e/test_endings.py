@@ -568,6 +568,39 @@ def test_a_last_frame_that_may_have_arrived_before_a_crash_is_not_repeated_by_re
     act(scenario, **style(template))
 
 
+@TEMPLATES
+def test_a_card_that_comes_about_after_the_crash_of_who_asked_for_it_ends_too(
+    template: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """DingTalk took longer to make it than dod to start again, which found none."""
+    monkeypatch.setattr("dod.bridge.endings.INSIST", (0.5,) * 10)
+
+    async def scenario(office: Office) -> None:
+        arrived = asyncio.Event()
+        office.dingtalk.subscribe(
+            lambda event: (
+                arrived.set()
+                if event.kind == "arrival" and event.subject[1] == "create_and_deliver"
+                else None
+            )
+        )
+        office.dingtalk.faults.latency["create_and_deliver"] = 0.4
+        office.app.answer = lambda *_: Answer(TEXT, first_delay=5.0)
+        await office.say("question, please")
+        await arrived.wait()
+        await office.crash()
+        await office.start()
+        await office.until(office.replies)
+        assert office.cards() == []
+        card = await office.ended()
+        assert (card.state, card.text) == ("finished", BELOW)
+        await office.idle()
+        assert len(office.replies()) == 1
+        assert await office.states() == ["done"]
+
+    act(scenario, **style(template))
+
+
 def test_an_interrupted_answer_of_a_hanging_dify_is_closed_too() -> None:
     async def scenario(office: Office) -> None:
         office.app.fault = Fault("hang", after=2)
