@@ -595,6 +595,14 @@ def test_charset_of_the_header_is_not_believed() -> None:
     assert told.text == "你好"
 
 
+@pytest.mark.parametrize("name", [b"message", b"workflow_finished"])
+def test_brackets_within_brackets_without_number_are_no_event(name: bytes) -> None:
+    deep = b'data: {"event": "%s", "data": %s%s}\n\n' % (name, b"[" * 50_000, b"]" * 50_000)
+    told, _ = against_bytes(Play(STREAM + MESSAGE + deep + END))
+    assert told.text == "Hi"
+    assert isinstance(told.error, AnswerCut)
+
+
 def test_event_without_end_is_given_up() -> None:
     endless = STREAM + MESSAGE + b"data: " + b"x" * (EVENT_LONGEST + 1)
     told, _ = against_bytes(Play(endless, hold=True))

@@ -99,6 +99,11 @@ def test_odd_json_is_survived(body: dict[str, object]) -> None:
     assert refused(400, json.dumps(body).encode()).key == "dify_bad_request"
 
 
+@pytest.mark.parametrize("bracket", [b"[", b'{"code":'])
+def test_brackets_within_brackets_are_no_refusal_of_difys(bracket: bytes) -> None:
+    assert refused(200, bracket * 10_000).key == "dify_not_found"
+
+
 def test_forgotten_conversation_is_its_own_error() -> None:
     said = b'{"code": "not_found", "message": "Conversation Not Exists. You have", "status": 404}'
     assert isinstance(refused(404, said), ConversationGone)

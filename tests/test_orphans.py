@@ -209,6 +209,27 @@ def test_a_whole_answer_is_sent_whole_unless_it_may_be_on_its_card(*, known: boo
     assert (scene.card(1).shown, scene.channel.replies) == (last, [])
 
 
+@pytest.mark.parametrize("whole", [False, True])
+def test_what_stands_on_full_cards_is_not_said_again(*, whole: bool) -> None:
+    async def turn(store: MemoryStore) -> None:
+        record = await store.get("claim/ding-old/msg-1")
+        assert record is not None
+        claim = Claim.from_json("ding-old", record, store)
+        await claim.opening(2, "First card.\n\nSecond", [13])
+        if whole:
+            claim.refused = True
+            await claim.finishing("First card.\n\nSecond card.", "g", failed=False)
+
+    store = left()
+    asyncio.run(turn(store))
+    said = "Second card." if whole else "Second\n\n" + CUT
+    assert play(Scene(store=store)).channel.replies == [("msg-1", said)]
+    back = replace(SPEC, dingtalk_app_client_id="ding-old")
+    scene = play(Scene(store=store, spec=back))
+    assert scene.card(1, 1).frames[-1] == ("finish", say("answered_below", "en"))
+    assert scene.card(1).frames == []
+
+
 def test_without_a_living_webhook_the_log_alone_tells(caplog: pytest.LogCaptureFixture) -> None:
     store = left(message(1, webhook_expires_at=NOW - 1))
     assert play(Scene(store=store)).channel.replies == []
@@ -299,10 +320,11 @@ def test_a_card_left_over_a_day_ago_is_ended_without_a_message_out_of_the_blue()
     assert state(store, "ding-it") == "done"
 
 
-def test_a_clock_set_right_by_a_year_forgets_no_open_card(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("wrong_by", [365 * 86400.0, time.time() - 60])
+def test_a_clock_set_right_forgets_no_open_card(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wrong_by: float
 ) -> None:
-    """A NAS without a clock of its own: what it wrote last year is not over today."""
+    """A NAS without a clock of its own: what it wrote last year, or in 1970, is not over today."""
     clock = time.time
 
     async def crash(store: DiskStore) -> None:
@@ -314,7 +336,7 @@ def test_a_clock_set_right_by_a_year_forgets_no_open_card(
         return len(await store.items("claim/ding-it/"))
 
     with monkeypatch.context() as patched:
-        patched.setattr(time, "time", lambda: clock() - 365 * 86400.0)
+        patched.setattr(time, "time", lambda: clock() - wrong_by)
         store = DiskStore.open(tmp_path / "store")
         asyncio.run(crash(store))
         store.close()

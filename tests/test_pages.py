@@ -6,9 +6,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from dod.bridge.blocks import open_fence
-from dod.bridge.dialects import message
-from dod.bridge.pages import longest, page, pages
+from dod.bridge.blocks import Line, open_fence, scan
+from dod.bridge.dialects import card, message
+from dod.bridge.pages import _Maker, longest, page, pages
 from tests.plain import plain
 
 # Markdown in pieces that hypothesis can put together in every wrong way.
@@ -146,6 +146,32 @@ def test_a_line_that_looks_like_markdown_makes_no_flood_of_cards(line: str) -> N
     parts = pages("Here:\n\n" + line + "\n\nDone.")
     assert len(parts) <= 8
     assert all(len(part.encode()) <= 9000 for part in parts)
+
+
+@settings(max_examples=300, deadline=None)
+@given(MARKDOWN, st.integers(min_value=400, max_value=1500), st.booleans(), st.booleans())
+def test_what_comes_far_behind_a_page_makes_no_difference_to_it(
+    text: str, size: int, complete: bool, on_card: bool
+) -> None:
+    dialect = card if on_card else message
+    start, full = 0, True
+    while full:
+        whole = _Maker(text, start, size, dialect, len(text)).make(complete=complete)
+        assert page(text, start, size, dialect, complete=complete) == whole
+        start, full = whole.end, whole.full
+
+
+def test_a_page_of_a_very_long_text_looks_at_little_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is asked for at each update: else nobody else's message is acknowledged meanwhile."""
+    looked_at = []
+
+    def scanned(text: str, longest: int) -> list[Line]:
+        looked_at.append(len(text))
+        return scan(text, longest)
+
+    monkeypatch.setattr("dod.bridge.pages.scan", scanned)
+    page("A line.\n" * 100_000, complete=False)
+    assert sum(looked_at) < 20_000
 
 
 def test_strange_texts_are_no_work() -> None:

@@ -243,7 +243,15 @@ def spoil_tail(file: Path) -> None:
     os.truncate(file, file.stat().st_size // 2)
 
 
-@pytest.mark.parametrize("spoil", [spoil_header, spoil_middle, spoil_tail])
+def spoil_schema(file: Path) -> None:
+    """SQLite's complaint names the broken table, in bytes that are no UTF-8."""
+    with closing(sqlite3.connect(file, isolation_level=None)) as other:
+        other.execute("PRAGMA writable_schema = ON")
+        broken = "CAST(X'c328' AS TEXT)"
+        other.execute(f"UPDATE sqlite_master SET name = {broken}, sql = 'x' WHERE name = 'Cache'")
+
+
+@pytest.mark.parametrize("spoil", [spoil_header, spoil_middle, spoil_tail, spoil_schema])
 def test_a_broken_database_is_set_aside_and_begun_anew(
     opened: Open, path: Path, spoil: Callable[[Path], None], caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -273,6 +281,16 @@ def test_broken_while_running_keeps_what_is_being_written(opened: Open, path: Pa
     assert get(store, "a") == {"n": 1}
     assert "set aside" in (store.trouble or "")
     assert get(opened(), "a") == {"n": 1}
+
+
+def test_a_schema_broken_while_running_is_set_aside(opened: Open, path: Path) -> None:
+    store = opened()
+    with raw(path) as other:
+        other.execute("CREATE TABLE changed (it)")  # so that the store reads the schema again
+    spoil_schema(path / "cache.db")
+    put(store, "a", {"n": 1})
+    assert get(store, "a") == {"n": 1}
+    assert "set aside" in (store.trouble or "")
 
 
 def test_broken_while_running_is_found_by_a_read_as_well(opened: Open, path: Path) -> None:

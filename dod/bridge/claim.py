@@ -4,8 +4,9 @@ A claim passes ``taken`` → ``asked`` → ``finishing`` (on a card) or ``replyi
 state is written *before* its act, so that after a crash the next start knows what may have happened
 (design §5.2). Kept 24 h.
 A message's text and webhook are kept only until its answer has arrived. What is not done never
-expires by the local clock, which a NAS may set right by a year between a crash and the next start;
-but for what apps left that no bot has any more: nobody may ever start again who would drop it.
+expires by the local clock, which a NAS may set right by a year, or by half a century if it has no
+battery, between a crash and the next start; but for what apps left that no bot has any more: nobody
+may ever start again who would drop it.
 """
 
 import asyncio
@@ -23,7 +24,8 @@ log = logging.getLogger(__name__)
 
 ClaimState = Literal["taken", "asked", "finishing", "replying", "done"]
 KEEP = 24 * 3600.0  # seconds; DingTalk's latest redelivery seen is about a minute
-OPEN = 400 * KEEP  # seconds; what is not done is dropped by its age on DingTalk's clock
+# Seconds, a century: what is not done is dropped by its age on DingTalk's clock.
+OPEN = 36_500 * KEEP
 CLAIM_WAIT = 0.8  # seconds; the ack is due after one
 
 
@@ -57,6 +59,7 @@ class Claim:
         self.refused = False  # the card did not take its last frame
         self.interrupted = False  # a crash: nobody knows whether the last frame arrived
         self.foreign = False  # of an app that no bot has: should it come back, its bot goes first
+        self.left = False  # by a crash: a card's creation may have been on its way
         self.taken_at = time.time()
         self._keep = OPEN
         self._store = store
@@ -116,6 +119,7 @@ class Claim:
         claim.refused = value.get("refused", False)
         sending = claim.state == "finishing" and claim.cards > 0
         claim.interrupted = sending and not claim.replied and not claim.refused
+        claim.left = claim.cards > 0 and not claim.replied
         claim.taken_at = value["taken_at"]
         return claim
 

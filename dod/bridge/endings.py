@@ -7,12 +7,13 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 
+from dod.bridge.carriage import SENTENCE_ROOM
 from dod.bridge.claim import Claim
 from dod.bridge.pacing import Pace
 from dod.bridge.replies import Delivery, reply
 from dod.bridge.rest import rest_as_file
 from dod.bridge.serving import Serving
-from dod.bridge.typewriter import Typewriter
+from dod.bridge.typewriter import Ending, Typewriter
 from dod.messages import digest
 from dod.ports import Card
 from dod.texts import Tongue, say
@@ -75,7 +76,7 @@ async def finish(
     the asker by name.
     """
     text, guid, failed, ends = claim.text, claim.guid, claim.failed, claim.ends
-    ending = await writer.close(text, guid, failed=failed) if writer else "none"
+    ending = await _end(claim, writer) if writer else "none"
     if ending == "landed" or (ending == "none" and claim.told):
         await claim.done()
         return True
@@ -84,12 +85,19 @@ async def finish(
     rest = writer.rest(text) if writer else text
     if writer is None or ending == "none":
         delivery = await tell(claim, serving, rest, tongue, on_card=False, mention=mention)
+        if delivery == "sent" and claim.left and writer:
+            claim.left = False  # looked for once more, a moment later
+            moved = digest(claim.client_id, claim.message.id, "moved")
+            await claim.moved(say("answered_below", tongue), moved, ends=())
+            return False
         if delivery == "never":
             await claim.done()
-        if delivery == "later":
+        if delivery in {"later", "unsaid"}:
             claim.cards = 0  # what is there has its end: only the reply is left to do
-            await claim.finishing(rest, guid, failed=failed)
-        return delivery != "later"
+            left = rest if delivery == "later" else say("unconfirmed", tongue)
+            await claim.finishing(left, guid, failed=failed)
+            return False
+        return True
     # The card is there and does not take its end: the answer goes by reply.
     delivery = await tell(claim, serving, rest, tongue, on_card=True, mention=mention)
     if delivery in {"later", "never"}:
@@ -101,6 +109,12 @@ async def finish(
         await claim.done()
         return True
     return False
+
+
+async def _end(claim: Claim, writer: Typewriter) -> Ending:
+    if claim.replied and len(claim.text.encode()) <= SENTENCE_ROOM:
+        return await writer.end(claim.text, claim.guid, failed=claim.failed)
+    return await writer.close(claim.text, claim.guid, failed=claim.failed)
 
 
 async def tell(

@@ -6,6 +6,7 @@ import time
 from dod.bridge.claim import KEEP, Claim
 from dod.bridge.endings import card_writer, finish
 from dod.bridge.markdown import joined
+from dod.bridge.pages import continued
 from dod.bridge.serving import Serving
 from dod.messages import digest
 from dod.texts import Tongue, say
@@ -71,10 +72,15 @@ async def _close_quietly(claim: Claim, serving: Serving, tongue: Tongue) -> None
 
 
 def left_to_say(claim: Claim, tongue: Tongue) -> str:
-    """The whole answer if there is one, else what there is of it and a sentence."""
+    """The whole answer if there is one, else what there is of it and a sentence.
+
+    Without what stands on full cards, which have their end.
+    """
     if claim.state == "replying" or claim.interrupted:  # nobody knows whether it was sent
         return say("unconfirmed", tongue)
-    return claim.text if claim.state == "finishing" else _interrupted(claim.text, tongue)
+    known = 0 < len(claim.ends) == claim.cards - 1
+    rest = continued(claim.text, claim.ends[-1]) if known else claim.text
+    return rest if claim.state == "finishing" else _interrupted(rest, tongue)
 
 
 def _interrupted(text: str, tongue: Tongue) -> str:

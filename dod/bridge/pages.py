@@ -18,6 +18,7 @@ CARD_MAX_BYTES = 9000  # undocumented; blank cards were seen above some 3,000 Ch
 FEWEST_BYTES = 1000  # a card that takes less than this is no card
 
 ELLIPSIS = "…"  # written before a page that would be blank: DingTalk refuses those
+_AHEAD = 4  # lines: what comes after so many changes neither what a line is nor where it is cut
 _SETTLED = 400  # characters: what comes after so much no longer changes what a line is
 _ENDS = ("。", "！", "？", ". ", "! ", "? ", "；", "; ", "，", ", ", " ")
 
@@ -64,7 +65,23 @@ def page(
     complete: bool = True,
 ) -> Page:
     """The page of ``text`` that begins at ``start``. ``complete``: no more text will come."""
-    return _Maker(text, start, max_bytes, dialect).make(complete=complete)
+    reach = start + max_bytes
+    while True:
+        reach = _lines_on(text, reach)
+        maker = _Maker(text, start, max_bytes, dialect, reach)
+        made = maker.make(complete=complete)
+        if reach == len(text) or maker.settled:
+            return made
+        reach = 2 * reach
+
+
+def _lines_on(text: str, at: int) -> int:
+    """Where the lines end that follow the one at ``at``, as many as a page looks ahead."""
+    for _ in range(_AHEAD + 1):
+        at = text.find("\n", at) + 1
+        if not at:
+            return len(text)
+    return at
 
 
 def continued(text: str, start: int) -> str:
@@ -74,12 +91,16 @@ def continued(text: str, start: int) -> str:
 
 
 class _Maker:
-    """One page in the making."""
+    """One page in the making, looking at ``text`` up to ``reach``.
 
-    def __init__(self, text: str, start: int, max_bytes: int, dialect: Dialect) -> None:
+    ``settled``: what comes behind that would make no difference.
+    """
+
+    def __init__(self, text: str, start: int, max_bytes: int, dialect: Dialect, reach: int) -> None:
+        self.settled = False
         self._text, self._start, self._dialect = text, start, dialect
         self._max = max_bytes - len(ELLIPSIS.encode())
-        self._lines = scan(text, longest(max_bytes))
+        self._lines = scan(text[:reach], longest(max_bytes))
         starts = [line.start for line in self._lines]
         self._first = max(0, bisect.bisect_right(starts, start) - 1)
         self._prefix = self._opening()
@@ -95,6 +116,7 @@ class _Maker:
             piece = self._dialect(line, line.text[max(0, self._start - line.start) :], line.ended)
             more = len(piece.encode())
             if size + more + self._closing_room(number) > self._max:
+                self.settled = number < len(self._lines) - _AHEAD
                 return self._cut(written, cuts, number, size, complete=complete)
             written.append(piece)
             size += more

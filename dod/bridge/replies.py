@@ -101,6 +101,8 @@ async def _own_up(
     The sentence may come twice: that is better than silence.
     """
     bot, sentence = serving.spec.name, say("unconfirmed", tongue("auto", part))
+    if part == sentence:  # that is what was said: once for each time that it is tried again
+        return "unsaid"
     tries = serving.haste.tries(OWN_UP)
     while await tries.another():
         try:

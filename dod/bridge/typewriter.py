@@ -164,14 +164,19 @@ class Typewriter:
         return "none"
 
     async def end(self, sentence: str, guid: str, *, failed: bool) -> Ending:
-        """End the current card with just ``sentence``, whatever is on it."""
+        """End the current card with just ``sentence``, whatever is on it.
+
+        Also where an earlier end has landed although its answer was lost: then this one came late.
+        """
         await self.stop()
+        card = self._stack.card
         try:
             await self._carriage.land(sentence, guid, failed=failed)
+            await self._carriage.persist(lambda: card.withdraw(sentence))
         except CardGone:
             return "none"
         except DingTalkError as error:
-            log.info("card=%s cannot be ended yet: %s", self._stack.card.id, error)
+            log.info("card=%s cannot be ended yet: %s", card.id, error)
             return "open"
         return "landed"
 

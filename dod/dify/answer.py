@@ -10,7 +10,7 @@ from httpx_sse import EventSource, ServerSentEvent
 
 from dod.dify.events import Transcript
 from dod.dify.question import Kind, user_of
-from dod.dify.refusals import trouble
+from dod.dify.refusals import NO_JSON, trouble
 from dod.errors import AnswerCut, ConversationGone, DifyError
 from dod.messages import AnswerEvent, Finished, Question
 
@@ -85,7 +85,7 @@ class Listener:
                 if not lingering:
                     until = now() + (self._linger if said.ending else self._timeout)
                 reading = _next(source)
-            except (TimeoutError, httpx.HTTPError, ValueError) as exc:
+            except (TimeoutError, httpx.HTTPError, *NO_JSON) as exc:
                 ended = exc
                 break
         finished = said.close()

@@ -9,7 +9,7 @@ from urllib.parse import quote
 import httpx
 
 from dod.dify.parameters import abilities
-from dod.dify.refusals import refused, trouble
+from dod.dify.refusals import NO_JSON, refused, trouble
 from dod.errors import ConversationGone, DifyError
 from dod.messages import Abilities, Parameters
 
@@ -83,7 +83,7 @@ class Asides:
             raise refused(response.status_code, response.content, app_type=self._app_type)
         try:
             value = response.json()
-        except ValueError as exc:
+        except NO_JSON as exc:
             raise trouble("dify_gateway", "no JSON") from exc
         return value if isinstance(value, dict) else {}
 

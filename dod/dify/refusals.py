@@ -14,6 +14,9 @@ from dod.logs import redact
 
 DETAIL = 500  # characters of Dify's own words in the log; it may quote the model provider
 
+# What json raises: RecursionError where brackets stand in brackets a thousand deep.
+NO_JSON = (ValueError, RecursionError)
+
 # Later may be better; everything else needs a person.
 _WAITING_HELPS = frozenset(
     {
@@ -94,7 +97,7 @@ def refused(status: int, body: bytes, *, app_type: str = "") -> DifyError:
     """The error that an HTTP answer of ``status`` means; never raises, whatever ``body`` holds."""
     try:
         parsed = json.loads(body)
-    except ValueError:
+    except NO_JSON:
         parsed = None
     if not isinstance(parsed, dict):  # HTML, of a gateway or of a path that is not Dify's
         return _error(_by_status(status), status, "", body.decode(errors="replace"))

@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 
-from dod.dify.refusals import refused, trouble
+from dod.dify.refusals import NO_JSON, refused, trouble
 from dod.errors import DifyError, FileNotTaken
 from dod.ports import Download
 
@@ -47,7 +47,7 @@ class Uploads:
             raise _refusal(refused(response.status_code, response.content))
         try:
             got = response.json()
-        except ValueError:
+        except NO_JSON:
             got = None
         if not isinstance(got, dict):
             raise trouble("dify_not_found", "an upload was answered with no JSON object")

@@ -17,8 +17,9 @@ from dod.store.rows import FILE, ROWS, SCHEMA, VERSION_KEY, Entry
 
 QUARANTINES_KEPT = 2
 
-# What a broken, full, locked or missing disk raises through diskcache.
-DISK_ERRORS = (sqlite3.Error, diskcache.Timeout, OSError)
+# What a broken, full, locked or missing disk raises through diskcache. UnicodeDecodeError: SQLite
+# names what is broken in a schema, and Python cannot read the name.
+DISK_ERRORS = (sqlite3.Error, diskcache.Timeout, OSError, UnicodeDecodeError)
 
 _SETTINGS = frozenset(diskcache.DEFAULT_SETTINGS) | {"count", "size", "hits", "misses"}
 _DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT}
@@ -31,7 +32,7 @@ class Damaged(sqlite3.DatabaseError):
 def damaged(error: BaseException) -> bool:
     """Waiting cannot help: the database itself is broken."""
     error = cause(error)
-    if isinstance(error, Damaged):
+    if isinstance(error, Damaged | UnicodeDecodeError):
         return True
     code = getattr(error, "sqlite_errorcode", None)
     if code is None:
@@ -54,7 +55,7 @@ def salvage(path: Path) -> dict[str, Entry]:
     for immutable in ("", "&immutable=1"):  # a read-only WAL database needs the second
         uri = f"{(path / FILE).absolute().as_uri()}?mode=ro{immutable}"
         with (
-            suppress(sqlite3.Error),
+            suppress(sqlite3.Error, UnicodeDecodeError),
             closing(sqlite3.connect(uri, uri=True, timeout=0.1)) as connection,
         ):
             rows = connection.execute(ROWS).fetchall()

@@ -166,6 +166,54 @@ def test_an_answer_whose_card_was_never_made_waits_for_a_way_out() -> None:
     act(scenario, handler="DifyMarkdownBotHandler")
 
 
+@pytest.mark.parametrize("mishap", ["lost", "reset"])
+@pytest.mark.parametrize("crash", [False, True])
+def test_that_a_reply_may_be_missing_is_said_however_long_nothing_can_be_said(
+    mishap: Mishap, monkeypatch: pytest.MonkeyPatch, *, crash: bool
+) -> None:
+    """The line broke while the reply was sent, and was down for longer than a minute."""
+    monkeypatch.setattr("dod.bridge.replies.OWN_UP", (0.01, 0.01))
+
+    async def scenario(office: Office) -> None:
+        faults = office.dingtalk.faults
+        faults.next("webhook", mishap)
+        faults.down = {"webhook": "busy", "send_single": "busy"}
+        await office.say("question, please")
+        await office.until(lambda: office.bot._reception.insisting.tasks)
+        assert await office.states() == ["finishing"]
+        if crash:
+            await office.crash()
+            await office.start()
+        faults.clear()
+        await office.until(lambda: say("unconfirmed", "en") in office.replies())
+        await office.idle()
+        assert office.replies() == [TEXT] * (mishap == "lost") + [say("unconfirmed", "en")]
+        assert await office.states() == ["done"]
+
+    act(scenario, handler="DifyMarkdownBotHandler")
+
+
+def test_a_card_says_that_its_reply_may_be_missing_where_nothing_else_can(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("dod.bridge.replies.OWN_UP", (0.01,))
+
+    async def scenario(office: Office) -> None:
+        card = await typing(office)
+        faults = office.dingtalk.faults
+        faults.next("webhook", "reset")
+        faults.down = {"streaming": "busy", "webhook": "busy", "send_single": "busy"}
+        await office.until(lambda: office.bot._reception.insisting.tasks)
+        del faults.down["streaming"]
+        await office.ended()
+        await office.idle()
+        assert card.text == say("unconfirmed", "en")
+        assert office.replies() == []
+        assert await office.states() == ["done"]
+
+    act(scenario)
+
+
 def test_what_can_never_be_delivered_is_not_tried_for_an_hour() -> None:
     async def scenario(office: Office) -> None:
         outsider = office.dingtalk.person("客人", None)
@@ -190,6 +238,36 @@ def test_a_card_that_is_too_old_gives_way_to_a_message_with_the_whole_text() -> 
         assert card.text == BELOW
 
     act(scenario)
+
+
+@TEMPLATES
+@pytest.mark.parametrize("after_end", ["refused", "ignored"])
+@pytest.mark.parametrize("crash", [False, True])
+def test_an_end_that_landed_unnoticed_gives_way_to_the_reply_that_was_sent_instead(
+    template: str, after_end: Any, *, crash: bool
+) -> None:
+    """Its answer was lost, its repetition refused: the answer stands on the card and below it."""
+
+    async def scenario(office: Office) -> None:
+        await office.say("question, please")
+        await office.until(lambda: office.dify.requests and office.dify.requests[0].outcome)
+        office.dingtalk.faults.next(last_call(template), "lost")  # type: ignore[arg-type]
+        office.dingtalk.faults.down[last_call(template)] = "busy"
+        await office.until(office.replies)
+        card = office.cards()[0]
+        assert (card.state, card.text) == ("finished", TEXT)
+        if crash:
+            await office.until(lambda: office.bot._reception.insisting.tasks)
+            await office.crash()
+            await office.start()
+        office.dingtalk.faults.clear()
+        await office.idle()
+        assert office.replies() == [TEXT]
+        assert (card.state, card.text) == ("finished", BELOW)
+        assert await office.states() == ["done"]
+
+    switches = Switches(after_end=after_end)
+    act(scenario, switches=switches, card_updates="final", **style(template))
 
 
 def test_insisting_costs_few_calls(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -485,6 +563,39 @@ def test_a_last_frame_that_may_have_arrived_before_a_crash_is_not_repeated_by_re
         await office.idle()
         assert (card.state, card.text) == ("finished", TEXT)
         assert office.replies() == [say("unconfirmed", "en")]
+        assert await office.states() == ["done"]
+
+    act(scenario, **style(template))
+
+
+@TEMPLATES
+def test_a_card_that_comes_about_after_the_crash_of_who_asked_for_it_ends_too(
+    template: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """DingTalk took longer to make it than dod to start again, which found none."""
+    monkeypatch.setattr("dod.bridge.endings.INSIST", (0.5,) * 10)
+
+    async def scenario(office: Office) -> None:
+        arrived = asyncio.Event()
+        office.dingtalk.subscribe(
+            lambda event: (
+                arrived.set()
+                if event.kind == "arrival" and event.subject[1] == "create_and_deliver"
+                else None
+            )
+        )
+        office.dingtalk.faults.latency["create_and_deliver"] = 0.4
+        office.app.answer = lambda *_: Answer(TEXT, first_delay=5.0)
+        await office.say("question, please")
+        await arrived.wait()
+        await office.crash()
+        await office.start()
+        await office.until(office.replies)
+        assert office.cards() == []
+        card = await office.ended()
+        assert (card.state, card.text) == ("finished", BELOW)
+        await office.idle()
+        assert len(office.replies()) == 1
         assert await office.states() == ["done"]
 
     act(scenario, **style(template))
