@@ -320,7 +320,9 @@ def test_a_card_left_over_a_day_ago_is_ended_without_a_message_out_of_the_blue()
     assert state(store, "ding-it") == "done"
 
 
-@pytest.mark.parametrize("wrong_by", [365 * 86400.0, time.time() - 60])
+@pytest.mark.parametrize(
+    "wrong_by", [365 * 86400.0, time.time() - 60], ids=["a year", "since 1970"]
+)
 def test_a_clock_set_right_forgets_no_open_card(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wrong_by: float
 ) -> None:
