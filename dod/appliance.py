@@ -6,7 +6,6 @@ both the bridge and the edges.
 
 import logging
 import os
-import resource
 import signal
 import threading
 import time
@@ -15,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType
 
-from dod import authorities, heap, logs
+from dod import authorities, heap, logs, process
 from dod.bell import Bell
 from dod.botthread import alive
 from dod.bridge.bot import Bot
@@ -72,7 +71,7 @@ class Appliance:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, self._on_signal)
         logs.set_up(self._env.log_level)
-        _set_limits()
+        process.set_limits()
         heap.settle()
         log.info("dod starts: config=%s data=%s", self._folder, self._env.data_dir)
         if self._web is not None:
@@ -271,13 +270,6 @@ def _make_app(spec: BotSpec) -> DifyApp:
         output=spec.dify_output,
         timeout=spec.dify_timeout_seconds,
     )
-
-
-def _set_limits() -> None:
-    """As many sockets as the host allows; no core dumps, which would hold secrets."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 def run() -> int:

@@ -23,7 +23,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "ports messages",
         (
             "alerts authorities bell budget config editor heap http inotify meter migrate notice "
-            "ownfiles pace proxies pulse quota sockets status watch"
+            "ownfiles pace process proxies pulse quota sockets status watch"
         ),
         "bridge dingtalk dify store",
         "doctor",
