@@ -41,6 +41,8 @@ class Desk:
         self.ann: SimPerson = rig.person()
         self.chat: SimChat = rig.single(self.ann)
         self._asked = 0
+        # DingTalk sees the connection before the status page tells of the bot's first generation.
+        rig.until(lambda: rig.of("it").get("generation"), "the bot serves")
 
     def ask(self) -> tuple[str, str]:
         """The Dify key and the template that one more question is answered with."""
