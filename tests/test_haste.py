@@ -52,6 +52,14 @@ async def drained(scene: Scene, call: str) -> None:
     await scene.bot.aclose()
 
 
+def next_start(first: Scene) -> Scene:
+    """The outage is over: the same disk, the same cards."""
+    second = Scene(store=first.store)
+    second.channel.cards = first.channel.cards
+    second.card(1).faults = second.channel.faults
+    return play(second)
+
+
 @pytest.fixture(autouse=True)
 def pressed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dod.bridge.haste.PRESSED", 0.001)
@@ -89,10 +97,7 @@ def test_what_does_not_end_in_an_outage_is_ended_by_the_next_start() -> None:
     first.channel.faults.on("reply", 0, REFUSED)
     asyncio.run(drained(first, "finish"))
     assert asyncio.run(first.state(1)) == "finishing"
-    second = Scene(store=first.store)
-    second.channel.cards = first.channel.cards
-    second.card(1).faults = second.channel.faults
-    play(second)
+    second = next_start(first)
     assert second.card(1).frames[-1] == ("finish", "Hello")
     assert (first.channel.replies, second.channel.replies) == ([], [])
 
@@ -125,10 +130,7 @@ def test_a_card_whose_answer_may_have_gone_by_reply_says_so_after_the_next_start
     first.channel.faults.on("reply", 0, LOST)
     asyncio.run(drained(first, "finish"))
     assert asyncio.run(first.state(1)) == "finishing"
-    second = Scene(store=first.store)
-    second.channel.cards = first.channel.cards
-    second.card(1).faults = second.channel.faults
-    play(second)
+    second = next_start(first)
     assert second.card(1).frames[-1] == ("finish", say("unconfirmed", "en"))
     assert second.channel.replies == []
 
