@@ -621,6 +621,28 @@ def test_what_a_crash_left_is_taken_up_however_late_the_store_tells(
     assert office.channels[-1].cards["msg-1/0"].shown == say("answered_below", "en")
 
 
+def test_what_a_crash_left_is_taken_up_however_late_the_counts_of_calls_are_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """They are read first, and the bot serves meanwhile."""
+    monkeypatch.setattr("dod.bridge.promises.LOADING", 0.01)
+    gate = asyncio.Event()
+
+    async def slow(_meter: FakeMeter) -> None:
+        await gate.wait()
+
+    monkeypatch.setattr(FakeMeter, "load", slow)
+
+    async def scenario(office: Office) -> None:
+        cards = office.channels[0].cards
+        await office.channels[0].say(message(3))
+        await office.until(lambda: "msg-3/0" in cards and cards["msg-3/0"].ended)
+        gate.set()
+        await office.until(lambda: "msg-1/0" in cards and cards["msg-1/0"].ended)
+
+    opened_with(SPEC, scenario)
+
+
 def test_a_connection_that_is_closed_at_once_replaces_none_that_works() -> None:
     async def scenario(office: Office) -> None:
         office.make_channel_of = lambda: FlightyChannel(now=NOW)

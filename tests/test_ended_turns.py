@@ -70,3 +70,24 @@ def test_an_ended_answer_leaves_nothing_for_the_collector(
             assert not Counter(map(_name, filter(_kept, garbage)))
 
     asyncio.run(scenario())
+
+
+def test_a_question_that_was_stopped_in_the_queue_leaves_nothing_either(
+    garbage: list[object],
+) -> None:
+    async def scenario() -> None:
+        async with Office().open() as office:
+            office.app.answer = lambda *_: Answer("words " * 40, interval=0.005)
+            await office.say("question 1")
+            await office.until(lambda: office.typed)
+            await office.say("question 2")
+            await office.until(lambda: len(office.cards()) == 2)
+            gc.collect()
+            garbage.clear()
+            await office.say("/stop")
+            await office.idle()
+            await asyncio.sleep(0.05)
+            gc.collect()
+            assert "dod.bridge.turn.Turn" not in map(_name, garbage)
+
+    asyncio.run(scenario())

@@ -114,7 +114,8 @@ def test_that_a_reply_may_be_missing_is_said_now() -> None:
 @pytest.mark.usefixtures("long_waits")
 def test_that_a_reply_may_be_missing_is_said_by_the_next_start() -> None:
     first = Scene(spec=MARKDOWN)
-    first.channel.faults.on("reply", 0, LOST)
+    first.channel.faults.on("reply", 1, LOST)
+    first.channel.faults.on("reply", 0, REFUSED)
     asyncio.run(drained(first, "reply"))
     # The answer, the sentence about it, and that again as an answer without an end.
     assert first.channel.faults.counts["reply"] == 1 + len(NEVER) + len(NEVER)

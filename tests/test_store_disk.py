@@ -543,6 +543,30 @@ def test_a_disk_that_hangs_holds_up_neither_start_nor_stop(
     assert store.trouble is None
 
 
+def test_a_disk_that_hangs_while_the_log_is_emptied_is_said(
+    opened: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a WAL that is the moment at which the disk is waited for."""
+    monkeypatch.setattr(records, "TIDY", 0.0)
+    began, gate = threading.Event(), threading.Event()
+
+    def hang(_records: records.Records) -> None:
+        began.set()
+        gate.wait(30)
+
+    store = opened()
+    monkeypatch.setattr(records.Records, "tidy", hang)
+    try:
+        store._thread.post(lambda: None)
+        assert began.wait(30)
+        monkeypatch.setattr(disk_module, "HANGS", 0.0)
+        wait_until(lambda: "does not answer" in str(store.trouble))
+        gate.set()
+        wait_until(lambda: store.trouble is None)
+    finally:
+        gate.set()
+
+
 def test_a_disk_that_hangs_while_running_is_said(
     opened: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -54,7 +54,7 @@ class Claim:
         self.filed = 0  # from where on it went as a file; 0: nothing did
         self.guid = ""
         self.failed = False
-        self.replied = False  # the answer went by reply: its card is only to say so
+        self.replied = False  # a reply was about to be sent, with the answer or about it
         self.told = False  # and it arrived
         self.refused = False  # the card did not take its last frame
         self.interrupted = False  # a crash: nobody knows whether the last frame arrived
@@ -187,7 +187,8 @@ class Claim:
     ) -> None:
         """The last frame is about to be sent; a crash repeats it with the same guid.
 
-        ``replied``: a reply with the answer is about to be sent, and is not to be sent again.
+        ``replied``: a reply with the answer, or about it, is about to be sent, and is not to be
+        sent again.
         ``ends``: where in ``text`` the cards before end, if that is not known already; ``()`` for a
         sentence, which the last card is to show as a whole.
         """

@@ -7,7 +7,6 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 
-from dod.bridge.carriage import SENTENCE_ROOM
 from dod.bridge.claim import Claim
 from dod.bridge.pacing import Pace
 from dod.bridge.replies import Delivery, reply
@@ -87,15 +86,19 @@ async def finish(
         delivery = await tell(claim, serving, rest, tongue, on_card=False, mention=mention)
         if delivery == "sent" and claim.left and writer:
             claim.left = False  # looked for once more, a moment later
-            moved = digest(claim.client_id, claim.message.id, "moved")
-            await claim.moved(say("answered_below", tongue), moved, ends=())
+            await claim.moved(say("answered_below", tongue), _moved(claim), ends=())
             return False
         if delivery == "never":
             await claim.done()
         if delivery in {"later", "unsaid"}:
-            claim.cards = 0  # what is there has its end: only the reply is left to do
-            left = rest if delivery == "later" else say("unconfirmed", tongue)
-            await claim.finishing(left, guid, failed=failed)
+            late = claim.left and writer is not None  # a card may still come about
+            if not late:
+                claim.cards = 0  # what is there has its end: only the reply is left to do
+            if delivery == "unsaid":
+                sentence = say("unconfirmed", tongue)
+                await claim.finishing(sentence, _moved(claim), failed=False, ends=())
+            else:
+                await claim.finishing(text if late else rest, guid, failed=failed)
             return False
         return True
     # The card is there and does not take its end: the answer goes by reply.
@@ -112,7 +115,7 @@ async def finish(
 
 
 async def _end(claim: Claim, writer: Typewriter) -> Ending:
-    if claim.replied and len(claim.text.encode()) <= SENTENCE_ROOM:
+    if claim.guid == _moved(claim):
         return await writer.end(claim.text, claim.guid, failed=claim.failed)
     return await writer.close(claim.text, claim.guid, failed=claim.failed)
 
@@ -134,18 +137,24 @@ async def tell(
     if not on_card:
         await claim.replying()
         delivery = await _reply(claim, serving, text, mention=mention)
-        if delivery == "sent":
+        if delivery in {"sent", "perhaps"}:
             await claim.done()
         return delivery
-    if claim.interrupted:
+    moved = _moved(claim)
+    if claim.interrupted or (claim.replied and claim.guid != moved):
         return await _own_up(claim, serving, tongue)
     # A crash before the reply arrived must not promise it.
-    moved = digest(claim.client_id, claim.message.id, "moved")
     await claim.finishing(say("unconfirmed", tongue), moved, failed=False, replied=True, ends=())
     delivery = await _reply(claim, serving, text, mention=mention)
-    if delivery == "sent":
-        await claim.moved(say("answered_below", tongue), moved)
+    if delivery in {"sent", "perhaps"}:
+        sentence = "answered_below" if delivery == "sent" else "unconfirmed"
+        await claim.moved(say(sentence, tongue), moved)
     return delivery
+
+
+def _moved(claim: Claim) -> str:
+    """The guid of a sentence that a card ends with in place of its answer."""
+    return digest(claim.client_id, claim.message.id, "moved")
 
 
 async def _own_up(claim: Claim, serving: Serving, tongue: Tongue) -> Delivery:
@@ -156,7 +165,7 @@ async def _own_up(claim: Claim, serving: Serving, tongue: Tongue) -> Delivery:
     text, guid, failed = claim.text, claim.guid, claim.failed
     await claim.finishing(text, guid, failed=failed, replied=True)
     delivery = await _reply(claim, serving, say("unconfirmed", tongue), mention=False)
-    if delivery == "sent":
+    if delivery in {"sent", "perhaps"}:
         await claim.moved(text, guid, failed=failed)
     return delivery
 

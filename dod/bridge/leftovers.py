@@ -76,8 +76,8 @@ def left_to_say(claim: Claim, tongue: Tongue) -> str:
 
     Without what stands on full cards, which have their end.
     """
-    if claim.state == "replying" or claim.interrupted:  # nobody knows whether it was sent
-        return say("unconfirmed", tongue)
+    if claim.state == "replying" or claim.interrupted or claim.replied:
+        return say("unconfirmed", tongue)  # nobody knows whether it was sent
     known = 0 < len(claim.ends) == claim.cards - 1
     rest = continued(claim.text, claim.ends[-1]) if known else claim.text
     return rest if claim.state == "finishing" else _interrupted(rest, tongue)

@@ -51,6 +51,7 @@ class Promises:
         self._serving = serving
         self._spawn = spawn
         self._claims: dict[str, Claims] = {}
+        self._read: set[str] = set()  # client ids; messages may be claimed before
         self._left: dict[str, list[Claim]] = {}  # by client id: what a crash left there
         self._loading: set[asyncio.Task[None]] = set()
         self.orphans: asyncio.Task[None] | None = None
@@ -84,7 +85,8 @@ class Promises:
 
     async def read(self, client_id: str) -> None:
         """Know what a crash left there; the first time only. Waits for the store however slow."""
-        if client_id not in self._claims:
+        if client_id not in self._read:
+            self._read.add(client_id)
             self._left[client_id] = await self.claims(client_id).load()
 
     def look_after_orphans(self) -> None:
@@ -116,6 +118,7 @@ class Promises:
         """
         if self._left.pop(client_id, None) is not None:
             del self._claims[client_id]
+            self._read.discard(client_id)
 
     def halt(self) -> None:
         for task in (*self._loading, *([self.orphans] if self.orphans else ())):

@@ -17,10 +17,13 @@ RETRIES = (1.0, 3.0, 10.0)  # seconds between tries, while nothing can have been
 SHORTEST = 2000  # bytes: a message that is refused as too long and shorter than this is given up
 OWN_UP = (1.0, 3.0, 10.0, 30.0)  # seconds before each try to say that something may be missing
 
+TWICE = 2  # of a sentence whose arrival is not confirmed
+
 
 # sent: it arrived, or part of it, or may have, and that was said. unsaid: but that was not.
+# perhaps: it may have arrived, and that was tried to be said until it may have been.
 # later: nothing did, and waiting can help. never: nothing did, and waiting cannot help.
-Delivery = Literal["sent", "unsaid", "later", "never"]
+Delivery = Literal["sent", "unsaid", "perhaps", "later", "never"]
 
 
 class How(TypedDict):
@@ -95,24 +98,26 @@ async def _send(
 
 async def _own_up(
     serving: Serving, message: Message, part: str, *, foreign: bool
-) -> Literal["sent", "unsaid"]:
+) -> Literal["sent", "perhaps", "unsaid"]:
     """``part`` is missing, or may be: it is never sent twice, but that is said.
 
-    The sentence may come twice: that is better than silence.
+    The sentence may come twice: that is better than silence. When it may have come that often it is
+    taken as said.
     """
     bot, sentence = serving.spec.name, say("unconfirmed", tongue("auto", part))
-    if part == sentence:  # that is what was said: once for each time that it is tried again
-        return "unsaid"
-    tries = serving.haste.tries(OWN_UP)
-    while await tries.another():
+    if part == sentence:  # tried again later, and again without a word of DingTalk's
+        return "perhaps"
+    tries, perhaps = serving.haste.tries(OWN_UP), 0
+    while perhaps < TWICE and await tries.another():
         try:
             await serving.channel.reply(message, sentence, foreign=foreign)
         except DingTalkError as error:
             log.info("bot=%s nor that it may be missing: %s", bot, error)
+            perhaps += not error.not_done
         else:
             return "sent"
     log.error("bot=%s a person may be left without any answer", bot)
-    return "unsaid"
+    return "perhaps" if perhaps == TWICE else "unsaid"
 
 
 def _log_undelivered(serving: Serving, error: DingTalkError) -> None:

@@ -1,7 +1,7 @@
 """One message in, one reply out: the product, told in ``Turn.run``.
 
 A turn holds the spec, app and channel it began with, whatever is saved meanwhile.
-Nothing that it holds holds it when it has ended, so that its memory is free at once.
+Nothing that it holds holds it when it has ended well, so that its memory is free at once.
 """
 
 import asyncio
@@ -90,9 +90,10 @@ class Turn:
         try:
             return await self._run(started)
         except asyncio.CancelledError:  # everything ends at once: the next start goes on
-            self._pictures.close()
             self._telling.abandon()
             raise
+        finally:
+            self._pictures.close()
 
     async def _run(self, started: float) -> Outcome:
         try:

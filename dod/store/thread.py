@@ -81,7 +81,7 @@ class StoreThread:
 
     @property
     def busy_for(self) -> float:
-        """Seconds that the call under way has taken so far; 0 if there is none. Thread: any."""
+        """Seconds that what is under way has taken so far; 0 if nothing is. Thread: any."""
         since = self._busy_since
         return 0.0 if since is None else time.monotonic() - since
 
@@ -97,8 +97,11 @@ class StoreThread:
 
     def _work(self) -> None:
         while True:
+            self._busy_since = time.monotonic()
+            pause = self._tick()
+            self._busy_since = None
             try:
-                call = self._calls.get(timeout=self._tick())
+                call = self._calls.get(timeout=pause)
             except queue.Empty:
                 continue
             if call is None:
