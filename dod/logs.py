@@ -45,7 +45,9 @@ def redact(text: str) -> str:
 
 def _spellings(secret: str) -> set[str]:
     """As a neighbour may say it back, and as that is then quoted once more."""
-    spelt = {secret, quote(secret, safe=""), quote_plus(secret)}
+    # Half a surrogate, which YAML can write, has no bytes and so no spelling in an address.
+    quoted = {it(secret, safe="", errors="replace") for it in (quote, quote_plus)}
+    spelt = {secret, *quoted}
     spelt |= {json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]}
     return spelt | {repr(it)[1:-1] for it in spelt} | {repr(it + "'\"")[1:-4] for it in spelt}
 

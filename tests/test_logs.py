@@ -83,6 +83,11 @@ def test_a_secret_is_known_however_it_is_quoted(spelt: Callable[[str], str]) -> 
     assert "9k" not in said
 
 
+def test_a_secret_that_has_no_bytes_is_hidden_too() -> None:
+    logs.hide("abcdefgh\ud83d")
+    assert logs.redact("not abcdefgh\ud83d!") == f"not {logs.MASK}!"
+
+
 def test_a_secret_that_begins_another_leaves_nothing_of_it() -> None:
     longer = [f"office-2026{char}tail" for char in "abcdefgh"]
     logs.hide("office-2026", *longer)
