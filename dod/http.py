@@ -54,7 +54,9 @@ class _Ways(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         url = request.url
-        proxy = proxies.proxy_for(url.scheme, url.host, url.port)
+        # Who dials an address that was judged by its name goes the way of the name.
+        host = request.extensions.get("sni_hostname", url.host)
+        proxy = proxies.proxy_for(url.scheme, host, url.port)
         if proxy is None:
             return await self._straight.handle_async_request(request)
         if proxy not in self._proxied:

@@ -161,6 +161,23 @@ def test_a_proxy_of_the_environment_is_used(monkeypatch: pytest.MonkeyPatch) -> 
     asyncio.run(scene())
 
 
+def test_an_address_that_was_looked_up_goes_the_way_of_its_name(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """NO_PROXY names the host; what is dialled is the address that was judged."""
+
+    async def scene() -> None:
+        async with serving() as proxy, serving() as server:
+            monkeypatch.setenv("HTTP_PROXY", proxy.url)
+            monkeypatch.setenv("NO_PROXY", "pictures.test")
+            async with http.client() as client:
+                named = {"sni_hostname": "pictures.test"}
+                assert (await client.get(server.url, extensions=named)).status_code == 200
+            assert (len(proxy.peers), len(server.peers)) == (0, 1)
+
+    asyncio.run(scene())
+
+
 def test_who_begins_at_once_shares_one_tls_context(monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[ssl.SSLContext] = []
     both = threading.Barrier(2)
