@@ -96,7 +96,8 @@ class Pools(httpx.AsyncBaseTransport):
     its idle connections only when it is used, so one that is used no more after ``idle`` seconds is
     closed, the last one first. After a sleep of the host nobody knows whether the peers of idle
     connections are still there, and the first call by each would wait in vain: no pool of before is
-    given another request, and each is closed when its last answer ends.
+    given another request, and each is closed when its last answer ends. So it is when
+    authorities are renewed, whom the pools of before do not know.
     ``wall``: the local clock, epoch seconds; one that is set looks like a sleep.
     """
 
@@ -113,12 +114,13 @@ class Pools(httpx.AsyncBaseTransport):
         self._idle = idle
         self._wall = wall
         self._ahead = wall() - time.monotonic()
+        self._trusted = authorities.ours.generation
         self._pools: list[_Pool] = []
         self._old: set[_Pool] = set()  # with answers under way
         self._closing: set[asyncio.Task[None]] = set()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        self._retire_after_sleep()
+        self._retire()
         pool = self._least_busy()
         pool.busy += 1
         pool.used = time.monotonic()
@@ -150,9 +152,10 @@ class Pools(httpx.AsyncBaseTransport):
             self._pools.append(pool)
         return pool
 
-    def _retire_after_sleep(self) -> None:
-        before, self._ahead = self._ahead, self._wall() - time.monotonic()
-        if self._ahead - before < SLEPT:
+    def _retire(self) -> None:
+        ahead, self._ahead = self._ahead, self._wall() - time.monotonic()
+        trusted, self._trusted = self._trusted, authorities.ours.generation
+        if self._ahead - ahead < SLEPT and self._trusted == trusted:
             return
         pools, self._pools = self._pools, []
         for pool in pools:
