@@ -14,9 +14,13 @@ from urllib.parse import quote, quote_plus
 
 MASK = "••••••"
 _SECRETS: set[str] = set()
-# A sign must stand between a name and its value: "client secret (HTTP 401)" names no secret.
+# A sign must stand between a name and its value: "client secret (HTTP 401)" names no secret. Where
+# a blank may do, a word is none: "the access-token has expired", "Bearer authentication required".
+_NO_WORD = r"(?!(?-i:[a-z]{1,16})(?:[\s.,;:!?)]|$))"
 _ON_THE_WIRE = re.compile(
-    r"(?i)(\bticket=|access_?token[\\\"'\s]*[=:][\\\"'\s]*|access-token[\"'=:\s]+|bearer\s+"
+    r"(?i)(\bticket=|access[_-]?token[\\\"'\s]*[=:][\\\"'\s]*"
+    rf"|access-token[\"'\s]+{_NO_WORD}|bearer\s+{_NO_WORD}"
+    r"|authorization[\\\"'\s]*[=:][\\\"'\s]*bearer\s+"
     r"|session=|\bapp-(?=[a-z0-9]{8,})|secret[\\\"'\s]*[=:][\\\"'\s]*)[^\s\"'&,;)}]+"
 )
 
