@@ -23,9 +23,10 @@ class Authorities:
         self._door = threading.Lock()  # all bots begin at once
         self._context: ssl.SSLContext | None = None
         self._version: _Version | None = None  # of SSL_CERT_FILE, when it was read last
+        self.generation = 0  # counts the contexts that replaced another
 
     def tls(self) -> ssl.SSLContext:
-        """Made when it is asked for first."""
+        """The newest; made when it is asked for first. To be asked for each new connection."""
         with self._door:
             if self._context is None:
                 self._version = _version()
@@ -33,9 +34,10 @@ class Authorities:
             return self._context
 
     def look(self) -> None:
-        """Trust what SSL_CERT_FILE names by now, too: it may be mounted late, or be renewed.
+        """Trust what SSL_CERT_FILE names by now: it may be mounted late, or be renewed.
 
-        What it named before stays trusted until the next start. To be called every few seconds.
+        By a new context: beside an authority that one knows already, another of the same name is
+        not found. What cannot be read changes nothing. To be called every few seconds.
         """
         with self._door:
             now = _version()
@@ -45,10 +47,11 @@ class Authorities:
             if now is None:
                 return
             try:
-                self._context.load_verify_locations(os.environ["SSL_CERT_FILE"])
+                self._context = httpx.create_ssl_context()
             except OSError as error:  # half-written: it changes again
                 log.warning("SSL_CERT_FILE has changed and cannot be used: %s", error)
             else:
+                self.generation += 1
                 log.info("SSL_CERT_FILE has changed, and is trusted from now on")
 
 

@@ -1,5 +1,6 @@
 """The one place that makes httpx clients: proxies, timeouts, limits, pools."""
 
+import asyncio
 import functools
 import logging
 import time
@@ -50,11 +51,13 @@ class _Ways(httpx.AsyncBaseTransport):
 
     def __init__(self) -> None:
         self._straight = Pools(_Transport)
-        self._proxied: dict[str, httpx.AsyncBaseTransport] = {}
+        self._proxied: dict[str, Pools] = {}
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         url = request.url
-        proxy = proxies.proxy_for(url.scheme, url.host, url.port)
+        # Who dials an address that was judged by its name goes the way of the name.
+        host = request.extensions.get("sni_hostname", url.host)
+        proxy = proxies.proxy_for(url.scheme, host, url.port)
         if proxy is None:
             return await self._straight.handle_async_request(request)
         if proxy not in self._proxied:
@@ -62,7 +65,10 @@ class _Ways(httpx.AsyncBaseTransport):
         return await self._proxied[proxy].handle_async_request(request)
 
     async def aclose(self) -> None:
-        for way in (self._straight, *self._proxied.values()):
+        ways = (self._straight, *self._proxied.values())
+        for way in ways:  # all of them, even if a cancellation ends the waiting
+            way.let_go()
+        for way in ways:
             await way.aclose()
 
 
@@ -74,6 +80,13 @@ def _through(proxy: str) -> httpx.AsyncBaseTransport:
     )
 
 
+class _Pool:
+    def __init__(self, transport: httpx.AsyncBaseTransport) -> None:
+        self.transport = transport
+        self.busy = 0  # answers under way
+        self.used = 0.0  # monotonic
+
+
 class Pools(httpx.AsyncBaseTransport):
     """Several connection pools side by side; a request takes the one with the least under way.
 
@@ -82,7 +95,9 @@ class Pools(httpx.AsyncBaseTransport):
     Who calls one at a time stays on the first pool and so on one connection. A pool looks after
     its idle connections only when it is used, so one that is used no more after ``idle`` seconds is
     closed, the last one first. After a sleep of the host nobody knows whether the peers of idle
-    connections are still there, and the first call by each would wait in vain: they are closed.
+    connections are still there, and the first call by each would wait in vain: no pool of before is
+    given another request, and each is closed when its last answer ends. So it is when
+    authorities are renewed, whom the pools of before do not know.
     ``wall``: the local clock, epoch seconds; one that is set looks like a sleep.
     """
 
@@ -95,55 +110,78 @@ class Pools(httpx.AsyncBaseTransport):
         wall: Callable[[], float] = time.time,
     ) -> None:
         self._make = make
+        self._count = count
         self._idle = idle
         self._wall = wall
         self._ahead = wall() - time.monotonic()
-        self._used: list[float] = []  # monotonic, by pool
-        self._pools: list[httpx.AsyncBaseTransport] = []
-        self._busy: list[int] = [0] * count
+        self._trusted = authorities.ours.generation
+        self._pools: list[_Pool] = []
+        self._old: set[_Pool] = set()  # with answers under way
+        self._closing: set[asyncio.Task[None]] = set()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        await self._forget_after_sleep()
-        number = min(range(len(self._busy)), key=self._busy.__getitem__)
-        while number >= len(self._pools):
-            self._pools.append(self._make())
-            self._used.append(0.0)
-        self._busy[number] += 1
-        self._used[number] = time.monotonic()
+        self._retire()
+        pool = self._least_busy()
+        pool.busy += 1
+        pool.used = time.monotonic()
+        self._close_idle()
         try:
-            await self._close_idle()
-            response = await self._pools[number].handle_async_request(request)
+            response = await pool.transport.handle_async_request(request)
         except BaseException:
-            self._busy[number] -= 1
+            self._free(pool)
             raise
-        response.stream = _Counted(response, functools.partial(self._free, number))
+        response.stream = _Counted(response, functools.partial(self._free, pool))
         return response
 
-    async def _forget_after_sleep(self) -> None:
-        before, self._ahead = self._ahead, self._wall() - time.monotonic()
-        if self._ahead - before < SLEPT:
-            return
-        old = []
-        for number in range(len(self._pools)):
-            if not self._busy[number]:
-                old.append(self._pools[number])
-                self._pools[number] = self._make()
-        for pool in old:
-            await pool.aclose()
-
-    async def _close_idle(self) -> None:
-        last = len(self._pools) - 1
-        if last and not self._busy[last] and time.monotonic() - self._used[last] > self._idle:
-            self._used.pop()
-            await self._pools.pop().aclose()
-
-    def _free(self, number: int) -> None:
-        self._busy[number] -= 1
-        self._used[number] = time.monotonic()
+    def let_go(self) -> None:
+        """Begin to close all, also what is busy."""
+        for pool in (*self._pools, *self._old):
+            self._close(pool)
+        self._pools.clear()
+        self._old.clear()
 
     async def aclose(self) -> None:
-        for pool in self._pools:
-            await pool.aclose()
+        self.let_go()
+        if self._closing:
+            await asyncio.wait(self._closing)
+
+    def _least_busy(self) -> _Pool:
+        pool = min(self._pools, key=lambda it: it.busy, default=None)
+        if pool is None or (pool.busy and len(self._pools) < self._count):
+            pool = _Pool(self._make())
+            self._pools.append(pool)
+        return pool
+
+    def _retire(self) -> None:
+        ahead, self._ahead = self._ahead, self._wall() - time.monotonic()
+        trusted, self._trusted = self._trusted, authorities.ours.generation
+        if self._ahead - ahead < SLEPT and self._trusted == trusted:
+            return
+        pools, self._pools = self._pools, []
+        for pool in pools:
+            if pool.busy:
+                self._old.add(pool)
+            else:
+                self._close(pool)
+
+    def _close_idle(self) -> None:
+        last = self._pools[-1]
+        unused = time.monotonic() - last.used
+        if len(self._pools) > 1 and not last.busy and unused > self._idle:
+            self._close(self._pools.pop())
+
+    def _free(self, pool: _Pool) -> None:
+        pool.busy -= 1
+        pool.used = time.monotonic()
+        if pool in self._old and not pool.busy:
+            self._old.remove(pool)
+            self._close(pool)
+
+    def _close(self, pool: _Pool) -> None:
+        """In a task of its own: whoever is cancelled meanwhile would leave connections open."""
+        closing = asyncio.create_task(pool.transport.aclose(), name="close pool")
+        self._closing.add(closing)
+        closing.add_done_callback(self._closing.discard)
 
 
 class _Counted(httpx.AsyncByteStream):
@@ -167,9 +205,11 @@ class _Counted(httpx.AsyncByteStream):
 
     async def aclose(self) -> None:
         done, self._done = self._done, None
-        if done is not None:
-            done()
-        await self._stream.aclose()
+        try:
+            await self._stream.aclose()
+        finally:
+            if done is not None:
+                done()
         response, self._response = self._response, None
         if response is not None:
             response.stream = _OVER

@@ -14,9 +14,13 @@ from urllib.parse import quote, quote_plus
 
 MASK = "••••••"
 _SECRETS: set[str] = set()
-# A sign must stand between a name and its value: "client secret (HTTP 401)" names no secret.
+# A sign must stand between a name and its value: "client secret (HTTP 401)" names no secret. Where
+# a blank may do, a word is none: "the access-token has expired", "Bearer authentication required".
+_NO_WORD = r"(?!(?-i:[a-z]{1,16})(?:[\s.,;:!?)]|$))"
 _ON_THE_WIRE = re.compile(
-    r"(?i)(\bticket=|access_?token[\\\"'\s]*[=:][\\\"'\s]*|access-token[\"'=:\s]+|bearer\s+"
+    r"(?i)(\bticket=|access[_-]?token[\\\"'\s]*[=:][\\\"'\s]*"
+    rf"|access-token[\"'\s]+{_NO_WORD}|bearer\s+{_NO_WORD}"
+    r"|authorization[\\\"'\s]*[=:][\\\"'\s]*bearer\s+"
     r"|session=|\bapp-(?=[a-z0-9]{8,})|secret[\\\"'\s]*[=:][\\\"'\s]*)[^\s\"'&,;)}]+"
 )
 
@@ -45,7 +49,9 @@ def redact(text: str) -> str:
 
 def _spellings(secret: str) -> set[str]:
     """As a neighbour may say it back, and as that is then quoted once more."""
-    spelt = {secret, quote(secret, safe=""), quote_plus(secret)}
+    # Half a surrogate, which YAML can write, has no bytes and so no spelling in an address.
+    quoted = {it(secret, safe="", errors="replace") for it in (quote, quote_plus)}
+    spelt = {secret, *quoted}
     spelt |= {json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]}
     return spelt | {repr(it)[1:-1] for it in spelt} | {repr(it + "'\"")[1:-4] for it in spelt}
 

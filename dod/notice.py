@@ -47,7 +47,7 @@ _STATES: dict[str, Pair] = {
     ),
     "bad_credentials": (
         "钉钉不接受它的 Client ID 和 Client Secret，请到开放平台核对",
-        "DingTalk refuses its client id and secret: compare them with the developer console",
+        "DingTalk refuses its client id and secret; compare them with the developer console",
     ),
     "draining": ("正在结束手上的回答", "finishing its answers"),
     "stopped": ("已停止", "stopped"),

@@ -1,13 +1,17 @@
 """Which proxy leads to whom, for calls and websockets alike (HTTP_PROXY, HTTPS_PROXY, ALL_PROXY).
 
 httpx and websockets each read the environment in their own way: one fails where the other works
-without a scheme, without a password or with ALL_PROXY, and SOCKS ends both. So it is read here.
+without a scheme, without a password or with ALL_PROXY, and SOCKS ends both. So it is read here,
+and NO_PROXY in ``noproxy``.
 """
 
 import functools
 import logging
+import threading
 import urllib.request
 from urllib.parse import quote, unquote, urlsplit
+
+from dod import noproxy
 
 log = logging.getLogger(__name__)
 
@@ -19,28 +23,37 @@ _ORDER = {
     "wss": ("wss", "https", "all"),
 }
 _KNOWN = ("https", "http", "all", "wss", "ws")
+_door = threading.Lock()  # a cache alone lets two threads in, and both would say what is wrong
 
 
 def proxy_for(scheme: str, host: str, port: int | None) -> str | None:
     """The proxy's URL; None: straight there. NO_PROXY is honoured. Thread: any."""
-    usable = proxies()
-    name = next((name for name in _ORDER.get(scheme, ()) if name in usable), None)
-    port = port or (443 if scheme in {"https", "wss"} else 80)  # NO_PROXY may name it
-    if name is None or urllib.request.proxy_bypass(f"{host}:{port}"):
-        return None
-    return usable[name]
+    name = _chosen(scheme, host, port)
+    return proxies()[name] if name else None
+
+
+def hint(scheme: str, host: str, port: int | None) -> str:
+    """Where to look, too, if a proxy leads there; "" if none does."""
+    name = _chosen(scheme, host, port)
+    return f"; the way goes through the proxy of {name.upper()}_PROXY" if name else ""
 
 
 def proxies() -> dict[str, str]:
     """Those that can be used, by scheme; what is wrong with another one is said once."""
-    found = urllib.request.getproxies()
-    return _usable(tuple((name, found[name]) for name in _KNOWN if found.get(name)))
+    found = _environment()
+    with _door:
+        return _usable(tuple((name, found[name]) for name in _KNOWN if found.get(name)))
 
 
-def hint() -> str:
-    """Where to look, too, if a proxy may stand in between; "" if none does."""
-    names = list(proxies())
-    return f"; the way goes through the proxy of {names[0].upper()}_PROXY" if names else ""
+def _chosen(scheme: str, host: str, port: int | None) -> str:
+    usable = proxies()
+    name = next((name for name in _ORDER.get(scheme, ()) if name in usable), "")
+    port = port or (443 if scheme in {"https", "wss"} else 80)  # NO_PROXY may name it
+    return "" if name and noproxy.spared(_environment().get("no", ""), host, port) else name
+
+
+# Where no variable is set, ``getproxies`` would ask macOS, whose exceptions stand elsewhere.
+_environment = urllib.request.getproxies_environment
 
 
 @functools.cache

@@ -59,7 +59,7 @@ class Advisory:
 
 @dataclass(frozen=True, slots=True)
 class Looked:
-    """What a service told: ``advisories`` by package, and whom it could ``not`` tell of."""
+    """What a service told: ``advisories`` by package; ``unknown``: whom it could not tell of."""
 
     advisories: Mapping[str, tuple[Advisory, ...]]
     unknown: Mapping[str, str]  # package: why
@@ -105,7 +105,10 @@ def judge(looked: Looked, allowed: Sequence[Allowed]) -> Iterator[str]:
                 yield f"{one}: upgrade (make lock ARGS=--upgrade), or allow it with a reason"
     for it in allowed:
         told = looked.advisories.get(it.package)
-        if told is not None and not any(it.advisory in one.names for one in told):
+        if told is None:
+            if not looked.unknown:
+                yield f"{it.package} {it.advisory} is allowed, but not in the lock: take it out"
+        elif not any(it.advisory in one.names for one in told):
             yield f"{it.package} {it.advisory} is allowed, but nothing answers to it: take it out"
 
 

@@ -30,14 +30,18 @@ commonName = supplied
 
 
 class Authority:
-    """Made by openssl in ``folder``. ``file``: what SSL_CERT_FILE is to name."""
+    """Made by openssl in ``folder``. ``file``: what SSL_CERT_FILE is to name.
 
-    def __init__(self, folder: Path) -> None:
+    ``key_named``: its certificates say which of its keys they are signed with.
+    """
+
+    def __init__(self, folder: Path, *, key_named: bool = True) -> None:
         if shutil.which("openssl") is None:
             require("openssl", "it makes the certificates")
         self._folder = folder
         self.file = folder / "ca.pem"
-        (folder / "leaf.ext").write_text(_LEAF, "ascii")
+        leaf = _LEAF if key_named else _LEAF.replace("=keyid", "=none")
+        (folder / "leaf.ext").write_text(leaf, "ascii")
         (folder / "ca.cnf").write_text(_CA, "ascii")
         (folder / "index.txt").touch()
         (folder / "serial").write_text("01\n", "ascii")

@@ -105,6 +105,13 @@ def test_an_allowance_that_is_no_longer_needed_fails(
     assert f"diskcache {PICKLE} is allowed, but nothing answers" in capsys.readouterr().err
 
 
+def test_an_allowance_for_a_package_that_has_gone_fails() -> None:
+    allowed = [Allowed("diskcache", PICKLE, "why")]
+    (problem,) = judge(Looked({"idna": ()}, {}), allowed)
+    assert problem == f"diskcache {PICKLE} is allowed, but not in the lock: take it out"
+    assert not list(judge(Looked({"idna": ()}, {"everything": "no answer"}), allowed))
+
+
 def test_an_allowance_is_for_one_package_only() -> None:
     found = Advisory("websockets", "17.4", frozenset({PICKLE}), ())
     allowed = Allowed("diskcache", PICKLE, "why")

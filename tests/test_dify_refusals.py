@@ -161,3 +161,11 @@ def test_a_secret_that_is_said_back_is_hidden_before_the_words_are_cut() -> None
     logs.hide("app/said-back-3")
     error = reported({"code": "x", "message": f"{'x' * 490} app/said-back-3"})
     assert "app/" not in error.detail
+
+
+def test_a_secret_is_hidden_wherever_a_long_message_would_be_cut() -> None:
+    secret = "Xq8-hidden-before-cut"
+    logs.hide(secret)
+    for blanks in range(1_975, 2_005):
+        said = reported({"message": " " * blanks + secret, "status": 400}).detail
+        assert said == logs.MASK

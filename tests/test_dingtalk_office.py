@@ -104,14 +104,20 @@ def test_an_unusable_ssl_cert_file_is_one_line_and_no_end(
     assert len(caplog.records) == 1
 
 
+@pytest.mark.parametrize("key_named", [True, False])
 @pytest.mark.parametrize("before", ["", "not written yet", "another's"])
 def test_an_authority_that_comes_late_or_is_renewed_is_trusted_without_a_restart(
-    authority: Authority,
     tmp_path_factory: pytest.TempPathFactory,
     monkeypatch: pytest.MonkeyPatch,
     before: str,
+    *,
+    key_named: bool,
 ) -> None:
-    """A share that is mounted after the start; the office's CA that runs out every few years."""
+    """A share that is mounted after the start; the office's CA that runs out every few years.
+
+    The new one has another key and the same name; certificates need not say whose key signed them.
+    """
+    authority = Authority(tmp_path_factory.mktemp("new"), key_named=key_named)
     file = tmp_path_factory.mktemp("late") / "ca.pem"
     if before == "another's":
         before = Authority(tmp_path_factory.mktemp("other")).file.read_text("ascii")

@@ -5,8 +5,9 @@ import contextlib
 import ssl
 import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
+from typing import ClassVar
 
 import httpx
 import pytest
@@ -58,7 +59,7 @@ def run(scenario: Callable[[Server, httpx.AsyncClient], Awaitable[None]]) -> Non
 
 @pytest.fixture(autouse=True)
 def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("http_proxy", "https_proxy", "all_proxy"):
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.upper(), raising=False)
 
@@ -129,6 +130,83 @@ def test_what_was_idle_while_the_host_slept_is_not_used_again(
     asyncio.run(scene())
 
 
+class Watched(httpx.AsyncHTTPTransport):
+    """``closed``: those whose closing, which takes a while, came to its end."""
+
+    made: ClassVar[list["Watched"]] = []
+    closed: ClassVar[list["Watched"]] = []
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.made.append(self)
+
+    async def aclose(self) -> None:
+        await asyncio.sleep(0.01)
+        await super().aclose()
+        self.closed.append(self)
+
+
+@pytest.fixture
+def watched() -> Iterator[type[Watched]]:
+    yield Watched
+    Watched.made.clear()
+    Watched.closed.clear()
+
+
+def test_a_pool_that_was_busy_at_a_sleep_gets_no_new_request_and_ends_with_its_last_answer(
+    watched: type[Watched],
+) -> None:
+    clock = [1_700_000_000.0]
+
+    async def scene() -> None:
+        async with serving() as server:
+            pools = Pools(watched, 1, wall=lambda: clock[0] + time.monotonic())
+            async with httpx.AsyncClient(transport=pools, base_url=server.url) as client:
+                slow = asyncio.create_task(client.get("/slow"))
+                await client.get("/")  # leaves an idle connection in the busy pool
+                async with asyncio.timeout(20):
+                    while not server.waiting:  # noqa: ASYNC110
+                        await asyncio.sleep(0.005)
+                clock[0] += 3600.0
+                await client.get("/")
+                assert len(watched.made) == 2
+                assert len(server.peers) == 3
+                assert not pools._closing
+                server.gate.set()
+                assert (await slow).status_code == 200
+                await asyncio.wait(pools._closing)
+                assert watched.closed == watched.made[:1]
+            assert watched.closed == watched.made
+
+    asyncio.run(scene())
+
+
+@pytest.mark.parametrize("when", ["after a sleep", "at the end"])
+def test_who_is_cancelled_while_pools_are_closed_leaves_none_open(
+    watched: type[Watched], when: str
+) -> None:
+    clock = [1_700_000_000.0]
+
+    async def scene() -> None:
+        async with serving() as server:
+            pools = Pools(watched, wall=lambda: clock[0] + time.monotonic())
+            server.gate.set()
+            async with httpx.AsyncClient(transport=pools, base_url=server.url) as client:
+                await asyncio.gather(*(client.get("/slow") for _ in range(4)))
+                assert len(watched.made) == 4
+                clock[0] += 3600.0
+                do = client.get("/") if when == "after a sleep" else client.aclose()
+                cancelled = asyncio.create_task(do)
+                await asyncio.sleep(0)
+                cancelled.cancel()
+                await asyncio.wait({cancelled})
+                assert cancelled.cancelled()
+                await asyncio.wait(pools._closing)
+                assert set(watched.closed) >= set(watched.made[:4])
+
+    asyncio.run(scene())
+
+
 def test_a_call_that_fails_or_is_cancelled_leaves_no_place_behind() -> None:
     async def scenario(server: Server, client: httpx.AsyncClient) -> None:
         pools = client._transport
@@ -143,8 +221,8 @@ def test_a_call_that_fails_or_is_cancelled_leaves_no_place_behind() -> None:
         await asyncio.wait({call})
         async with client.stream("GET", "/") as response:
             assert response.status_code == 200
-            assert sum(pools._busy) == 1
-        assert sum(pools._busy) == 0
+            assert sum(pool.busy for pool in pools._pools) == 1
+        assert sum(pool.busy for pool in pools._pools) == 0
         server.gate.set()
 
     run(scenario)
@@ -157,6 +235,23 @@ def test_a_proxy_of_the_environment_is_used(monkeypatch: pytest.MonkeyPatch) -> 
             async with http.client("http://dify.invalid/v1") as client:
                 assert (await client.get("/info")).json()["path"].endswith("/info")
             assert len(proxy.peers) == 1
+
+    asyncio.run(scene())
+
+
+def test_an_address_that_was_looked_up_goes_the_way_of_its_name(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """NO_PROXY names the host; what is dialled is the address that was judged."""
+
+    async def scene() -> None:
+        async with serving() as proxy, serving() as server:
+            monkeypatch.setenv("HTTP_PROXY", proxy.url)
+            monkeypatch.setenv("NO_PROXY", "pictures.test")
+            async with http.client() as client:
+                named = {"sni_hostname": "pictures.test"}
+                assert (await client.get(server.url, extensions=named)).status_code == 200
+            assert (len(proxy.peers), len(server.peers)) == (0, 1)
 
     asyncio.run(scene())
 

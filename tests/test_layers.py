@@ -22,8 +22,8 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "errors texts logs",
         "ports messages",
         (
-            "alerts authorities bell budget config editor heap http inotify meter migrate notice "
-            "ownfiles pace process proxies pulse quota sockets status watch"
+            "alerts authorities bell budget config editor heap http inotify meter migrate "
+            "noproxy notice ownfiles pace process proxies pulse quota sockets status watch"
         ),
         "bridge dingtalk dify store",
         "doctor",

@@ -18,6 +18,12 @@ from dod import logs
         "x-acs-dingtalk-access-token: SECRETtoken99",
         '{"accessToken": "SECRETtoken99"}'.replace("accessToken", "access_token"),
         "Authorization: Bearer app-SECRET123456",
+        "Authorization: Bearer SECRET",
+        "{'authorization': 'Bearer SECRET'}",
+        "bearer  SECRET0token refused",
+        "access-token SECRETtoken99",
+        "{'x-acs-dingtalk-access-token': 'SECRETtoken99'}",
+        r"{\"x-acs-dingtalk-access-token\": \"SECRETtoken99\"}",
         "key app-SECRET123456 refused",
         "POST https://oapi.dingtalk.com/robot/sendBySession?session=SECRETsession",
         '"appSecret": "SECRETvalue1"',
@@ -83,6 +89,11 @@ def test_a_secret_is_known_however_it_is_quoted(spelt: Callable[[str], str]) -> 
     assert "9k" not in said
 
 
+def test_a_secret_that_has_no_bytes_is_hidden_too() -> None:
+    logs.hide("abcdefgh\ud83d")
+    assert logs.redact("not abcdefgh\ud83d!") == f"not {logs.MASK}!"
+
+
 def test_a_secret_that_begins_another_leaves_nothing_of_it() -> None:
     longer = [f"office-2026{char}tail" for char in "abcdefgh"]
     logs.hide("office-2026", *longer)
@@ -95,6 +106,9 @@ def test_a_secret_that_begins_another_leaves_nothing_of_it() -> None:
         "DingTalk does not accept the client id and client secret (HTTP 401 invalid)",
         "'dingtalk_app_client_secret' has ASCII letters, digits and signs only",
         "then write !secret it_dify_key here",
+        "the access-token has expired",
+        "HTTP 401: Bearer authentication required.",
+        "no bearer token",
     ],
 )
 def test_words_about_secrets_can_be_read(line: str) -> None:
@@ -106,3 +120,8 @@ def test_nobody_s_words_command_the_terminal(capsys: pytest.CaptureFixture[str])
         log.warning("turn failed: %s\tnext", "DifyError not allowed: \x1b[2J\x9b1A\r\u202eok")
     printed = capsys.readouterr().err
     assert printed.endswith("not allowed: ·[2J·1A··ok\tnext\n")
+
+
+@pytest.mark.parametrize("name", ["authorization: Bearer", "x-acs-dingtalk-access-token:"])
+def test_a_value_in_its_place_is_masked_even_if_it_is_a_word(name: str) -> None:
+    assert logs.redact(f"{name} hunter") == f"{name} {logs.MASK}"

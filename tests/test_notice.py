@@ -109,7 +109,7 @@ def test_english_comes_first_for_those_who_chose_it(broken: Loaded) -> None:
         (
             one(state="bad_credentials"),
             "钉钉不接受它的 Client ID",
-            "DingTalk refuses its client id",
+            "DingTalk refuses its client id and secret; compare them",
         ),
         (one(state="retrying"), "连不上钉钉", "cannot connect"),
         (one(state="dead"), "出了故障", "crashed"),

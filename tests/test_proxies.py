@@ -1,6 +1,8 @@
 """Which proxy leads where, however an office writes it down."""
 
+import contextlib
 import logging
+import threading
 
 import pytest
 
@@ -47,7 +49,8 @@ def test_all_proxy_is_for_what_has_no_other(
     assert proxies.proxy_for(scheme, "dingtalk.test", None) == "http://all:1"
     monkeypatch.setenv(f"{name}_proxy", "http://own:1")
     assert proxies.proxy_for(scheme, "dingtalk.test", None) == "http://own:1"
-    assert proxies.hint() == f"; the way goes through the proxy of {name.upper()}_PROXY"
+    told = proxies.hint(scheme, "dingtalk.test", None)
+    assert told == f"; the way goes through the proxy of {name.upper()}_PROXY"
 
 
 @pytest.mark.parametrize(
@@ -70,7 +73,7 @@ def test_one_that_cannot_be_used_is_one_line_and_the_others_serve(
     with caplog.at_level(logging.WARNING):
         assert wss(monkeypatch, ALL_PROXY=written) is None
         assert wss(monkeypatch) is None
-        assert proxies.hint() == ""
+        assert proxies.hint("wss", "dingtalk.test", None) == ""
     assert len(caplog.records) == 1
     assert wrong in caplog.text
     assert "ALL_PROXY cannot be used" in caplog.text
@@ -83,3 +86,33 @@ def test_no_proxy_goes_straight(monkeypatch: pytest.MonkeyPatch, spared: str) ->
     assert wss(monkeypatch, HTTPS_PROXY="http://proxy:1", NO_PROXY="other.test") is not None
     assert wss(monkeypatch, NO_PROXY=spared) is None
     assert proxies.proxy_for("https", "dingtalk.test", None) is None
+
+
+def test_a_proxy_that_is_not_on_the_way_is_not_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://proxy:1")
+    assert proxies.hint("https", "dingtalk.test", None) == ""
+    monkeypatch.setenv("ALL_PROXY", "http://proxy:1")
+    assert "ALL_PROXY" in proxies.hint("https", "dingtalk.test", None)
+    monkeypatch.setenv("NO_PROXY", ".test")
+    assert proxies.hint("https", "dingtalk.test", None) == ""
+
+
+def test_threads_that_begin_at_once_say_it_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    proxies._usable.cache_clear()
+    monkeypatch.setenv("HTTPS_PROXY", "socks5://proxy:1")
+    written_out, both = proxies._written_out, threading.Barrier(2)
+
+    def slow(value: str) -> str:
+        with contextlib.suppress(threading.BrokenBarrierError):
+            both.wait(0.05)  # a second one, if it is let in
+        return written_out(value)
+
+    monkeypatch.setattr(proxies, "_written_out", slow)
+    threads = [threading.Thread(target=proxies.proxies) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert caplog.text.count("cannot be used") == 1

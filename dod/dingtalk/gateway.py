@@ -146,7 +146,9 @@ async def _connect(api: Api, endpoint: str, ticket: str) -> ClientConnection:
     except TimeoutError as exc:
         raise DingTalkBusy("DingTalk's websocket did not open in time") from exc
     except (OSError, EOFError, InvalidHandshake) as exc:
-        sentence = refusals.cause(exc) or "DingTalk's websocket cannot be reached from here"
+        uri = parse_uri(endpoint)
+        way = proxies.hint("wss" if uri.secure else "ws", uri.host, uri.port)
+        sentence = refusals.cause(exc, way) or "DingTalk's websocket cannot be reached from here"
         raise DingTalkBusy(f"{sentence} ({type(exc).__name__})") from exc
     except (InvalidURI, InvalidProxy, ValueError) as exc:
         # From None: the texts of these hold the address, and with it the ticket.

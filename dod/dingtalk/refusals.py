@@ -100,16 +100,17 @@ def answer(status: int, body: bytes) -> dict[str, Any]:
 
 def unreachable(exc: Exception) -> DingTalkBusy:
     """The error for a transport failure; without the address, which may be secret."""
+    way = _way(exc)
     if isinstance(exc, httpx.ConnectTimeout | httpx.PoolTimeout):
         sentence = "No connection to DingTalk came about in time"
     elif isinstance(exc, httpx.TimeoutException | TimeoutError):
         sentence = "DingTalk did not answer in time"
-    elif known := cause(exc):
+    elif known := cause(exc, way):
         sentence = known
     elif isinstance(exc, httpx.ProxyError):
         sentence = "The proxy refuses the way to DingTalk"
     elif isinstance(exc, httpx.ConnectError):
-        sentence = f"DingTalk cannot be reached from here{proxies.hint()}"
+        sentence = f"DingTalk cannot be reached from here{way}"
     else:
         sentence = "The connection to DingTalk broke off"
     return DingTalkBusy(f"{sentence} ({type(exc).__name__})")
@@ -128,17 +129,28 @@ def surely_not_done(error: DingTalkError) -> bool:
     return error.code in {"system.busy", "-1"} or error.status in {502, 503}
 
 
-def cause(exc: BaseException | None) -> str:
-    """What a person can mend of a failed connection, as a sentence; "" if nothing is known."""
+def cause(exc: BaseException | None, way: str) -> str:
+    """What a person can mend of a failed connection, as a sentence; "" if nothing is known.
+
+    ``way``: what ``proxies.hint`` tells of the address.
+    """
     while exc is not None:
         if isinstance(exc, socket.gaierror):
-            return f"DingTalk's host name cannot be resolved (DNS){proxies.hint()}"
+            return f"DingTalk's host name cannot be resolved (DNS){way}"
         if isinstance(exc, ssl.SSLCertVerificationError):
             return _certificate(exc)
-        if isinstance(exc, OSError) and (proxied := proxies.hint()):
-            return f"DingTalk cannot be reached from here{proxied}"
+        if isinstance(exc, OSError) and way:
+            return f"DingTalk cannot be reached from here{way}"
         exc = exc.__cause__ or exc.__context__
     return ""
+
+
+def _way(exc: Exception) -> str:
+    try:
+        url = exc.request.url if isinstance(exc, httpx.RequestError) else None
+    except RuntimeError:  # httpx: it has none
+        url = None
+    return proxies.hint(url.scheme, url.host, url.port) if url else ""
 
 
 def _certificate(exc: ssl.SSLCertVerificationError) -> str:
