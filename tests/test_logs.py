@@ -11,6 +11,12 @@ import pytest
 from dod import logs
 
 
+@pytest.fixture(autouse=True)
+def nothing_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What other tests of this process called a secret is none here."""
+    monkeypatch.setattr(logs, "_SECRETS", set())
+
+
 @pytest.mark.parametrize(
     "line",
     [
