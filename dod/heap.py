@@ -35,6 +35,14 @@ def _look_often() -> None:
     gc.set_threshold(young, middle, 2)
 
 
+def look() -> None:
+    """A bot has ended: a ring of thousands of objects, which the collector may not meet for hours.
+
+    What ends otherwise leaves it so little to do that it hardly ever runs through the old ones.
+    """
+    gc.collect()
+
+
 def _share() -> None:
     """One heap for all threads: what one bot frees another uses.
 
