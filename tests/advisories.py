@@ -7,13 +7,14 @@ only if DOD_TEST_REQUIRE (words) names ``advisories``.
 """
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from tests.require import required
 
 LOCK = Path(__file__).parent.parent / "requirements.lock"
 EVERYTHING = "everything"  # in place of a package's name
@@ -78,8 +79,7 @@ def main(services: Sequence[Sequence[str]] = SERVICES, lock: Path = LOCK) -> int
     for allowed in ALLOWED:
         print(f"advisories: allowed: {allowed.package} {allowed.advisory}: {allowed.why}")
     print(f"advisories: {len(looked.advisories)} packages looked up, {len(problems)} problems")
-    required = "advisories" in os.environ.get("DOD_TEST_REQUIRE", "").replace(",", " ").split()
-    return 1 if problems or (looked.unknown and required) else 0
+    return 1 if problems or (looked.unknown and required("advisories")) else 0
 
 
 def look(services: Sequence[Sequence[str]], lock: Path) -> Looked:

@@ -54,7 +54,7 @@ class Osv:
                 thread.join()
 
     def answer(self, package: dict[str, str], version: str) -> dict[str, Any]:
-        """In the format of osv.dev's ``/v1/query``."""
+        """In the format of OSV's ``/v1/query``."""
         self.asked.append(f"{package['name']} {version}")
         names = self.known.get(package["name"])
         if names is None:

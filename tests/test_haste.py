@@ -72,19 +72,12 @@ def long_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dod.bridge.replies.OWN_UP", NEVER)
 
 
+@pytest.mark.parametrize("failures", [1, len(NEVER)], ids=["now", "a little later"])
 @pytest.mark.usefixtures("long_waits")
-def test_a_card_that_takes_its_end_a_little_later_is_ended() -> None:
+def test_a_card_that_takes_its_end_after_all_is_ended(failures: int) -> None:
     scene = Scene()
-    scene.channel.faults.on("finish", 3, LOST)
-    asyncio.run(drained(scene, "finish"))
-    assert scene.card(1).frames[-1] == ("finish", "Hello")
-    assert asyncio.run(scene.state(1)) == "done"
-
-
-@pytest.mark.usefixtures("long_waits")
-def test_a_card_that_takes_its_end_now_is_ended() -> None:
-    scene = Scene()
-    scene.channel.faults.on("finish", 1, LOST)
+    for number in range(1, failures + 1):
+        scene.channel.faults.on("finish", number, LOST)
     asyncio.run(drained(scene, "finish"))
     assert scene.card(1).frames[-1] == ("finish", "Hello")
     assert asyncio.run(scene.state(1)) == "done"

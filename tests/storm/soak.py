@@ -68,8 +68,7 @@ def soak(storm: Storm) -> tuple[list[Reading], float | None]:
     """Talk and faults, in ten parts; and the seconds until all had ended after the last one.
 
     Read in the same state each time: nothing is broken, nobody talks, and the file is as it was at
-    the start. To put it so, ten bots and more at once go back to their apps, which takes as much
-    memory as anything in the hour does.
+    the start.
     """
     weather, readings = storm.weather, []
     part = weather.seconds / PARTS
