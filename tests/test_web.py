@@ -76,6 +76,7 @@ def test_status_is_told_as_designed() -> None:
         told = json.loads(text)
     assert code == 200
     assert told["ready"]
+    assert told["now"] > told["started_at"]  # dod's clock: ages are told by it
     assert told["config"]["verdict"] == "accepted"
     assert told["bots"][0]["turns"] == {"answered": 3, "failed": 0, "in_flight": 0, "waiting": 0}
     assert told["bots"][0]["dingtalk_calls"] == {"month": 12}
