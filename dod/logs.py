@@ -13,7 +13,8 @@ import time
 from urllib.parse import quote, quote_plus
 
 MASK = "••••••"
-_SECRETS: set[str] = set()
+# The longest first: one may begin another, whose end would be left.
+_secrets: tuple[str, ...] = ()
 # A sign must stand between a name and its value: "client secret (HTTP 401)" names no secret. Where
 # a blank may do, a word is none: "the access-token has expired", "Bearer authentication required".
 _NO_WORD = r"(?!(?-i:[a-z]{1,16})(?:[\s.,;:!?)]|$))"
@@ -33,15 +34,15 @@ def hide(*secrets: str) -> None:
 
     Values shorter than 6 characters are ignored: they hit words.
     """
-    for secret in secrets:
-        if len(secret) >= 6:
-            _SECRETS.update(_spellings(secret))
+    global _secrets  # noqa: PLW0603 - one tuple, replaced as a whole: any thread may read it
+    new = {spelt for it in secrets if len(it) >= 6 for spelt in _spellings(it)}
+    if not new.issubset(_secrets):
+        _secrets = tuple(sorted({*_secrets, *new}, key=len, reverse=True))
 
 
 def redact(text: str) -> str:
     """``text`` with every known secret, token and ticket replaced by a mask."""
-    # The longest first: one may begin another, whose end would be left.
-    for secret in sorted(_SECRETS, key=len, reverse=True):
+    for secret in _secrets:
         if secret in text:
             text = text.replace(secret, MASK)
     return _ON_THE_WIRE.sub(lambda match: match.group(1) + MASK, text)

@@ -14,7 +14,7 @@ from dod import logs
 @pytest.fixture(autouse=True)
 def nothing_known(monkeypatch: pytest.MonkeyPatch) -> None:
     """What other tests of this process called a secret is none here."""
-    monkeypatch.setattr(logs, "_SECRETS", set())
+    monkeypatch.setattr(logs, "_secrets", ())
 
 
 @pytest.mark.parametrize(
