@@ -20,7 +20,7 @@ from dod.ports import Json, Store
 log = logging.getLogger(__name__)
 
 KEEP = 7 * 86_400.0  # seconds
-KEPT = 60  # in memory; older ones are found on disk
+KEPT = 20  # in memory; older ones are found on disk
 
 
 @dataclass(frozen=True, slots=True)
