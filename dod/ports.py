@@ -109,13 +109,19 @@ class Channel(Protocol):
         """The ``n``-th card of the answer to ``message``. No I/O."""
 
     async def reply(
-        self, message: Message, text: str, *, mention: bool = False, foreign: bool = False
+        self,
+        message: Message,
+        text: str,
+        *,
+        mention: bool = False,
+        foreign: bool = False,
+        other_way: bool = False,
     ) -> None:
         """Send one Markdown message: by the session webhook, or, expired, by the robot API.
 
         ``mention``: name the asker with an @, where the medium can (a group's webhook).
         ``foreign``: another app got the message, so that this one's robot would speak elsewhere:
-        by its webhook alone.
+        by its webhook alone. ``other_way``: by the robot API, where it can, else by the webhook.
         Raises DingTalkError. Not idempotent: never repeat it after an unknown outcome.
         """
 

@@ -155,6 +155,7 @@ class FakeChannel:
         self.replies: list[tuple[str, str]] = []  # (message id, text)
         self.mentioned: list[str] = []
         self.foreign: list[str] = []  # message ids, where another app got the message
+        self.other_ways: list[bool] = []  # of each try to reply
         self.brought: dict[str, bytes] = {}  # what people send, by code
         self.downloads: list[str] = []
         self.tells_sizes = True
@@ -205,9 +206,16 @@ class FakeChannel:
         return self.cards.setdefault(name, FakeCard(name, style, self.faults, takes=self.takes))
 
     async def reply(
-        self, message: Message, text: str, *, mention: bool = False, foreign: bool = False
+        self,
+        message: Message,
+        text: str,
+        *,
+        mention: bool = False,
+        foreign: bool = False,
+        other_way: bool = False,
     ) -> None:
         await asyncio.sleep(0)
+        self.other_ways.append(other_way)
         self.faults.strike("reply")
         self.replies.append((message.id, text))
         if foreign:

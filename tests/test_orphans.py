@@ -4,6 +4,7 @@ import asyncio
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -382,10 +383,8 @@ class ClosingChannel(FakeChannel):
 
     late = 0
 
-    async def reply(
-        self, message: Message, text: str, *, mention: bool = False, foreign: bool = False
-    ) -> None:
+    async def reply(self, *what: Any, **how: Any) -> None:
         if self.closed:
             self.late += 1
             raise RuntimeError("Cannot send a request, as the client has been closed.")
-        await super().reply(message, text, mention=mention, foreign=foreign)
+        await super().reply(*what, **how)

@@ -88,7 +88,8 @@ def test_a_sentence_that_is_never_confirmed_is_not_said_for_ever() -> None:
             await first.until(lambda: not first.bot._reception.insisting.tasks)
 
     asyncio.run(run())
-    assert [text for _, text in first.channel.replies] == ["Hello", *[say("unconfirmed", "en")] * 2]
+    assert [text for _, text in first.channel.replies] == ["Hello", *[say("unconfirmed", "en")] * 4]
+    assert first.channel.other_ways == [False, False, True, False, True]
     assert asyncio.run(first.state(1)) == "done"
 
 

@@ -16,8 +16,7 @@ log = logging.getLogger(__name__)
 RETRIES = (1.0, 3.0, 10.0)  # seconds between tries, while nothing can have been sent
 SHORTEST = 2000  # bytes: a message that is refused as too long and shorter than this is given up
 OWN_UP = (1.0, 3.0, 10.0, 30.0)  # seconds before each try to say that something may be missing
-
-TWICE = 2  # of a sentence whose arrival is not confirmed
+TWICE = 2  # a sentence that may have arrived so often is taken as said
 
 
 # sent: it arrived, or part of it, or may have, and that was said. unsaid: but that was not.
@@ -101,23 +100,24 @@ async def _own_up(
 ) -> Literal["sent", "perhaps", "unsaid"]:
     """``part`` is missing, or may be: it is never sent twice, but that is said.
 
-    The sentence may come twice: that is better than silence. When it may have come that often it is
-    taken as said.
+    The sentence may come again, with each try: that is better than silence. Every other try goes
+    the other way: what breaks the webhook's connections seldom breaks the robot's.
     """
     bot, sentence = serving.spec.name, say("unconfirmed", tongue("auto", part))
     if part == sentence:  # tried again later, and again without a word of DingTalk's
         return "perhaps"
     tries, perhaps = serving.haste.tries(OWN_UP), 0
-    while perhaps < TWICE and await tries.another():
+    while await tries.another():
+        other_way = perhaps % 2 == 1
         try:
-            await serving.channel.reply(message, sentence, foreign=foreign)
+            await serving.channel.reply(message, sentence, foreign=foreign, other_way=other_way)
         except DingTalkError as error:
             log.info("bot=%s nor that it may be missing: %s", bot, error)
             perhaps += not error.not_done
         else:
             return "sent"
     log.error("bot=%s a person may be left without any answer", bot)
-    return "perhaps" if perhaps == TWICE else "unsaid"
+    return "perhaps" if perhaps >= TWICE else "unsaid"
 
 
 def _log_undelivered(serving: Serving, error: DingTalkError) -> None:

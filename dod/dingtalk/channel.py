@@ -76,10 +76,20 @@ class DingTalkChannel:
         return AICard(self._api, message, style, n, texts=self._texts)
 
     async def reply(
-        self, message: Message, text: str, *, mention: bool = False, foreign: bool = False
+        self,
+        message: Message,
+        text: str,
+        *,
+        mention: bool = False,
+        foreign: bool = False,
+        other_way: bool = False,
     ) -> None:
-        send = replies.by_webhook if foreign else replies.send
-        await send(self._api, message, text, self._push, mention=mention)
+        if foreign:
+            await replies.by_webhook(self._api, message, text, self._push, mention=mention)
+        else:
+            await replies.send(
+                self._api, message, text, self._push, mention=mention, robot_first=other_way
+            )
 
     async def upload(self, content: bytes, name: str, kind: MediaKind, *, corp_id: str = "") -> str:
         return await self._files.upload(content, name, kind, corp_id)

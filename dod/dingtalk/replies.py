@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from dod.dingtalk.api import Api, Json
 from dod.dingtalk.bucket import Rank
@@ -21,33 +21,37 @@ _MARKS = "#>*-_`~|[]()!0123456789. \t"  # what Markdown may begin a line with
 
 
 async def send(
-    api: Api, message: Message, text: str, push: Callable[[str], None], *, mention: bool = False
+    api: Api,
+    message: Message,
+    text: str,
+    push: Callable[[str], None],
+    *,
+    mention: bool = False,
+    robot_first: bool = False,
 ) -> None:
     """Send ``text`` where ``message`` came from. Raises DingTalkError; tried once, see ``Channel``.
 
     The webhook costs a push, the robot a call. ``push`` hears the corp id of each webhook message.
     The robot cannot ``mention`` anybody.
     """
-    refusal: DingTalkError | None = None
+    ways: list[Callable[[], Awaitable[None]]] = []
     if message.webhook and not _expired(api, message):
+        ways.append(lambda: by_webhook(api, message, text, push, mention=mention))
+    if message.chat.kind == "group" or message.sender.staff_id:
+        ways.append(lambda: _by_robot(api, message, text))
+    if robot_first:
+        ways.reverse()
+    refused: DingTalkError = Undeliverable("no webhook, and no staffId to send to")
+    for way in ways:
         try:
-            await by_webhook(api, message, text, push, mention=mention)
+            return await way()
         except DingTalkError as error:
             if not error.not_done:
                 raise
-            refusal = error
-            log.debug("webhook refused, trying the robot: %s", error)
-        else:
-            return
-    if message.chat.kind == "single" and not message.sender.staff_id:
-        raise refusal or Undeliverable("no webhook, and no staffId to send to")
-    try:
-        await _by_robot(api, message, text)
-    except DingTalkError as error:
-        error.not_done = surely_not_done(error)
-        if error.not_done and refusal is not None and refusal.retry and not error.retry:
-            raise refusal from error  # no quota for the robot, but the webhook may work later
-        raise
+            log.debug("one way to reply refused: %s", error)
+            # No quota for the robot, say, but the webhook may work later.
+            refused = refused if refused.retry and not error.retry else error
+    raise refused
 
 
 async def tell(api: Api, staff_ids: Sequence[str], text: str, corp_id: str) -> None:
@@ -109,7 +113,11 @@ async def by_webhook(
 
 
 async def _by_robot(api: Api, message: Message, text: str) -> None:
-    await by_robot(api, message, _body(api, text))
+    try:
+        await by_robot(api, message, _body(api, text))
+    except DingTalkError as error:
+        error.not_done = surely_not_done(error)
+        raise
 
 
 async def by_robot(api: Api, message: Message, body: Json) -> None:

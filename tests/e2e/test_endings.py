@@ -193,6 +193,26 @@ def test_that_a_reply_may_be_missing_is_said_however_long_nothing_can_be_said(
     act(scenario, handler="DifyMarkdownBotHandler")
 
 
+@pytest.mark.parametrize("known", [True, False], ids=["by the robot", "by the webhook alone"])
+def test_three_broken_webhook_connections_leave_nobody_without_a_word(
+    monkeypatch: pytest.MonkeyPatch, *, known: bool
+) -> None:
+    """A person without a staffId can be written to by the webhook only. Once seen in a soak."""
+    monkeypatch.setattr("dod.bridge.replies.OWN_UP", (0.01,) * 4)
+
+    async def scenario(office: Office) -> None:
+        office.dingtalk.faults.next("webhook", "reset", 3)
+        asker = office.ann if known else office.dingtalk.person("外", None)
+        chat = await office.say("question, please", asker)
+        await office.until(lambda: office.replies(chat))
+        await office.idle()
+        assert set(office.replies(chat)) == {say("unconfirmed", "en")}
+        assert office.dingtalk.replies[0].medium == ("robot" if known else "webhook")
+        assert await office.states() == ["done"]
+
+    act(scenario, handler="DifyMarkdownBotHandler")
+
+
 def test_a_card_says_that_its_reply_may_be_missing_where_nothing_else_can(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
