@@ -1,17 +1,21 @@
-"""Claims against a store that is slow."""
+"""Claims against a store that is slow, and a clock that is wrong."""
 
 import asyncio
+import time
+from pathlib import Path
 
 import pytest
 
 from dod.bridge import claim as claim_module
 from dod.bridge import claims as claims_module
+from dod.bridge.claim import KEEP, Claim
 from dod.bridge.claims import Claims
 from dod.bridge.conversations import Conversations
 from dod.bridge.patience import Patience
 from dod.config.spec import Conversation
-from dod.messages import ConversationKey
+from dod.messages import ConversationKey, Message
 from dod.ports import Json
+from dod.store.disk import DiskStore
 from tests.fakes import MemoryStore, ScriptedApp
 from tests.scene import message
 
@@ -190,3 +194,58 @@ class SlowItems(MemoryStore):
             self.asked.set()
             await self.gate.wait()
         return await super().items(prefix)
+
+
+def answered(path: Path, said: Message) -> None:
+    store = DiskStore.open(path)
+
+    async def answer() -> None:
+        claim = await Claims("ding", store).take(said)
+        assert claim is not None
+        await claim.done()
+
+    asyncio.run(answer())
+    assert store.close(30)
+
+
+def restarted(path: Path, said: Message) -> Claim | None:
+    """What another delivery of ``said`` comes to in a process that begins anew."""
+    store = DiskStore.open(path)
+    claims = Claims("ding", store)
+
+    async def deliver() -> Claim | None:
+        assert await claims.load() == []
+        return await claims.take(said)
+
+    try:
+        return asyncio.run(deliver())
+    finally:
+        assert store.close(30)
+
+
+@pytest.mark.parametrize(
+    "wrong_by", [365 * 86_400.0, time.time() - 60, -365 * 86_400.0], ids=["behind", "1970", "ahead"]
+)
+def test_a_clock_set_right_lets_nothing_be_answered_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wrong_by: float
+) -> None:
+    """Answered, the clock is set right, a restart, and DingTalk delivers again: all in a minute."""
+    clock = time.time
+    said = message(1, created_at=clock())
+
+    with monkeypatch.context() as patched:
+        patched.setattr(time, "time", lambda: clock() - wrong_by)
+        answered(tmp_path / "store", said)
+    assert restarted(tmp_path / "store", said) is None
+
+
+def test_what_is_done_is_forgotten_after_a_day(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = time.time
+    said = message(1, created_at=clock())
+    answered(tmp_path / "store", said)
+    monkeypatch.setattr(time, "time", lambda: clock() + KEEP - 60)
+    assert restarted(tmp_path / "store", said) is None
+    monkeypatch.setattr(time, "time", lambda: clock() + KEEP + 60)
+    assert restarted(tmp_path / "store", said) is not None

@@ -2,7 +2,8 @@
 
 A claim passes ``taken`` → ``asked`` → ``finishing`` (on a card) or ``replying`` → ``done``; each
 state is written *before* its act, so that after a crash the next start knows what may have happened
-(design §5.2). Kept 24 h.
+(design §5.2). Kept 24 h; where the local clock is behind DingTalk's, so many hours by each of them:
+set right, it must not forget what has just been answered.
 A message's text and webhook are kept only until its answer has arrived. What is not done never
 expires by the local clock, which a NAS may set right by a year, or by half a century if it has no
 battery, between a crash and the next start; but for what apps left that no bot has any more: nobody
@@ -238,7 +239,9 @@ class Claim:
     async def _save(self) -> None:
         if self.foreign and await self._over():
             return
-        keep = KEEP if self.state == "done" else self._keep
+        keep = self._keep
+        if self.state == "done":  # the store counts by the local clock, which may yet be set right
+            keep = KEEP + max(0.0, self.message.created_at - time.time())
         await self._store.put(self.key, self.to_json(), expire=keep)
 
     async def _over(self) -> bool:

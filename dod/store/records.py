@@ -19,7 +19,7 @@ import diskcache  # type: ignore[import-untyped]
 
 from dod.store.damage import DISK_ERRORS, examine
 from dod.store.mounts import Journal, file_system, journal
-from dod.store.rows import ALIVE, FILE, RAW, ROWS, SCHEMA, VERSION_KEY, Entry
+from dod.store.rows import ALIVE, FILE, RAW, ROWS, SCHEMA, VERSION_KEY, Entry, apart
 
 log = logging.getLogger(__name__)
 
@@ -77,11 +77,12 @@ class _Cache(diskcache.Cache):  # type: ignore[misc]
 class Records:
     """An open store directory. Every method may raise one of ``DISK_ERRORS``."""
 
-    def __init__(self, cache: _Cache, file: Path, mode: Journal) -> None:
+    def __init__(self, cache: _Cache, file: Path, mode: Journal, page: int) -> None:
         self._cache = cache
         self._file = file
         self._mode = mode
         self._identity = _identity(file)
+        self._page = page  # bytes
         self._tidy_at: float | None = None  # monotonic
         self._written()  # what a crash has left of the log
 
@@ -110,14 +111,16 @@ class Records:
             sqlite_cache_size=-500,  # kB; diskcache would take 32 MB, and it grows with the file
         )
         try:
-            # Not every Python's SQLite does it by itself: what is deleted is overwritten.
+            # Not every Python's SQLite does it by itself: what is deleted is overwritten. All of
+            # it only on pages of its own: see ``apart``.
             cache._con.execute("PRAGMA secure_delete = ON")  # noqa: SLF001 - as below
+            (page,) = cache._con.execute("PRAGMA page_size").fetchone()  # noqa: SLF001
             cache.add(VERSION_KEY, json.dumps({"schema": SCHEMA}))
         except BaseException:
             cache.close()
             raise
         log.info("store: open path=%s file_system=%s journal=%s", path, kind or "unknown", mode)
-        return cls(cache, file, mode)
+        return cls(cache, file, mode, page)
 
     def get(self, key: str) -> str | None:
         text: str | None = self._cache.get(key)
@@ -130,12 +133,14 @@ class Records:
         if text is None:
             self._cache.delete(key)
         else:
-            self._cache.set(key, text, expire=_remaining(entry))
+            self._cache.set(key, apart(text, self._page), expire=_remaining(entry))
 
     def add(self, key: str, entry: Entry) -> bool:
         """Put if absent, atomically, also against other processes."""
         self._written()
-        if entry.text is None or self._cache.add(key, entry.text, expire=_remaining(entry)):
+        if entry.text is None:
+            return True
+        if self._cache.add(key, apart(entry.text, self._page), expire=_remaining(entry)):
             return True
         if self.get(key) is not None:
             return False
