@@ -29,7 +29,7 @@ class Ears:
                 self.hear(f"/data/{file.relative_to(folder)}", file.read_bytes())
 
     def hear_rows(self, file: Path) -> None:
-        """What the store's rows say; a page's unused bytes may say more for a while."""
+        """What the store's rows say: in the file a long one lies in pieces."""
         with contextlib.closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as store:
             for key, value in store.execute("SELECT key, value FROM Cache"):
                 self.hear("the store's rows", f"{key} {value}".encode())
