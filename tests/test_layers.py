@@ -22,8 +22,9 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "errors texts logs",
         "ports messages",
         (
-            "alerts authorities bell budget config editor heap http inotify meter migrate "
-            "noproxy notice ownfiles pace process proxies pulse quota sockets status watch"
+            "alerts authorities bell budget config editor heap http inotify lookups meter migrate "
+            "noproxy notice ownfiles pace process proxies pulse quota reach running sockets "
+            "status watch"
         ),
         "bridge dingtalk dify store",
         "doctor",
@@ -45,7 +46,7 @@ LIBRARIES: dict[str, frozenset[str]] = {
     "dingtalk_stream": frozenset({"dingtalk"}),
     "diskcache": frozenset({"store"}),
     "httpcore": frozenset({"sockets"}),
-    "httpx": frozenset({"authorities", "http", "dify", "dingtalk"}),
+    "httpx": frozenset({"authorities", "http", "dify", "dingtalk", "reach"}),
     "httpx_sse": frozenset({"dify"}),
     "idna": frozenset({"config"}),
     "jsonschema": frozenset({"config"}),
