@@ -34,6 +34,8 @@ Obstacle = Literal[
 
 # OpenSSL's X509_V_ERR_CERT_NOT_YET_VALID and X509_V_ERR_CERT_HAS_EXPIRED.
 _NOT_NOW = frozenset({9, 10})
+# Before anything is said to the other side, so that it is about the proxy if there is one.
+_ON_THE_WAY = frozenset({"dns", "refused", "silent", "no_way", "proxy"})
 _NO_WAY = frozenset({errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ENETDOWN, errno.EADDRNOTAVAIL})
 
 
@@ -63,7 +65,9 @@ async def knock(url: str, *, within: float) -> Answered:
     began = time.monotonic()
     try:
         async with asyncio.timeout(within), http.client(read=within) as client:
-            request = client.build_request("GET", url)
+            # Sooner than the whole: who never connected is told from who fell silent then.
+            timeout = httpx.Timeout(within, connect=within * 0.8)
+            request = client.build_request("GET", url, timeout=timeout)
             response = await client.send(request, stream=True)
             date = response.headers.get("Date")
             await response.aclose()
@@ -71,7 +75,7 @@ async def knock(url: str, *, within: float) -> Answered:
         refusing = isinstance(exc, httpx.ProxyError)
         obstacle: Obstacle = "proxy" if refusing else obstacle_of(exc)
         said = str(exc) if refusing or obstacle in {"certificate", "tls"} else ""
-        host = _host(dialled if refusing or obstacle in {"dns", "refused"} else url)
+        host = _host(dialled if obstacle in _ON_THE_WAY else url)
         raise Unreached(obstacle, host, said) from exc
     return Answered(time.monotonic() - began, _ahead(date))
 

@@ -42,7 +42,6 @@ def doctor(
     Returns the exit status: 0 fine, 1 something failed, 2 warnings only, 64 a bot that there is
     not, 130 interrupted. Takes ``bounds.whole`` seconds and a little at most.
     """
-    logs.set_up("ERROR")  # what is said in the findings need not be logged, too
     loaded = load_all(folder, environ)
     if unknown := _unknown(names, loaded):
         err.write("\n".join(unknown) + "\n")
@@ -69,6 +68,7 @@ def doctor(
 
 def run(names: Sequence[str], *, folder: Path, style: Literal["text", "json"]) -> int:
     """``doctor`` as a process of its own."""
+    logs.set_up("ERROR")  # what is said in the findings need not be logged, too
     status = doctor(names, os.environ, folder=folder, out=sys.stdout, err=sys.stderr, style=style)
     if threading.active_count() > 1:
         # A look-up of a name that hangs: Python would wait for it.

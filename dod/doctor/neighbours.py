@@ -58,8 +58,8 @@ class Neighbours:
             return
         wrong = {url: by for url, by in self._ahead.items() if abs(by) > WRONG}
         if not wrong:
-            said = f"{max(map(abs, self._ahead.values())):.0f} s"
-            section.tell("clock", "ok", Said(f"相差 {said}", f"{said} apart"))
+            most = f"{max(map(abs, self._ahead.values())):.0f} s"
+            section.tell("clock", "ok", Said(f"相差 {most}", f"{most} apart"))
             return
         ours = wrong.get(self._openapi)
         if self._openapi not in self._ahead and len(wrong) == len(self._ahead):

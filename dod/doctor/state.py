@@ -4,17 +4,8 @@ from typing import Any
 
 from dod.config.spec import BotSpec
 from dod.doctor.findings import Said, Section
+from dod.notice import STATES
 
-_STATES: dict[str, Said] = {
-    "starting": Said("正在启动", "starting"),
-    "connecting": Said("正在连接钉钉", "connecting"),
-    "connected": Said("已连接", "connected"),
-    "retrying": Said("连不上，正在重试", "retrying"),
-    "bad_credentials": Said("凭证不对，等人来改", "bad_credentials"),
-    "draining": Said("正在停止", "draining"),
-    "stopped": Said("已停止", "stopped"),
-    "dead": Said("崩溃了", "dead"),
-}
 _LOG = Said("原因见下面各项和 dod 的日志。", "What is below, and dod's log, say why.")
 
 
@@ -52,7 +43,7 @@ def look_at_state(spec: BotSpec, status: dict[str, Any] | None, section: Section
 
 def _told(bot: dict[str, Any]) -> Said:
     state = str(bot.get("state"))
-    zh, en = _STATES.get(state, Said(state, state))
+    zh, en = STATES.get(state, (state, state))
     if bot.get("verdict") == "running_old":
         zh, en = f"{zh}，用的是上一份好的配置", f"{en}, by its last good configuration"
     turns = bot.get("turns") or {}
