@@ -204,10 +204,13 @@ def test_all_missing_scopes_are_named_at_once(it: Clinic) -> None:
     assert json.loads(told.out)["dingtalk_calls"] == 0  # turned away before they count
 
 
-def test_a_template_that_is_unknown_or_unpublished_is_told(it: Clinic) -> None:
+@pytest.mark.parametrize("status", [400, 500])
+def test_a_template_that_is_unknown_or_unpublished_is_told(it: Clinic, status: int) -> None:
+    it.dingtalk.switches.unknown_card_status = status  # of typing on a card that is none
     it.save(bot("it", dingtalk_ai_card_template_id="none.schema"))
     unknown = it.look()
     assert unknown.with_outcome("failed") == {"card"}
+    assert {"typing", "sending"} <= unknown.with_outcome("ok")
     assert "模板 ID" in unknown.of("card")["fix"]["zh"]
     it.dingtalk.add_template("draft.schema", published=False)
     it.save(bot("it", dingtalk_ai_card_template_id="draft.schema"))
@@ -401,6 +404,22 @@ def test_a_proxy_is_shown_without_its_password_and_named_where_it_fails(
     assert "ALL_PROXY" in unusable["message"]["en"]
     assert f"dify.example.com → 127.0.0.1:{proxy.port}" in ways["message"]["en"]
     assert "open-sesame" not in told.out + text.out
+
+
+def test_a_proxy_that_answers_in_difys_place_is_named(
+    it: Clinic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = b"HTTP/1.1 503 No\r\nContent-Type: text/html\r\nContent-Length: 6\r\n\r\n<html>"
+    here = server(page)
+    port = it.background.run(here.__aenter__())
+    monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{port}")
+    monkeypatch.setenv("NO_PROXY", it.dingtalk.url.removeprefix("http://"))
+    it.environ["DIFY_OPEN_API_URL"] = "http://dify.example.com/v1"
+    told = it.look()
+    it.background.run(here.__aexit__(None, None, None))
+    assert told.with_outcome("failed") == {"app"}
+    assert f"代理 127.0.0.1:{port}" in told.of("app")["fix"]["zh"]
+    assert told.of("app")["detail"] == "HTTP 503 HTML"
 
 
 def test_a_data_folder_that_takes_nothing_is_told(it: Clinic) -> None:

@@ -66,8 +66,9 @@ class Probe:
     async def typing(self, style: CardStyle) -> None:
         """Text can be typed onto cards; onto the one of ``card``, which ends it. One call.
 
-        Nobody documents what becomes of typing on a card that lies nowhere: whatever DingTalk says
-        of the card, the scope was looked at before (§4, §5.4).
+        Nobody documents what becomes of typing on a card that lies nowhere. Whatever DingTalk says
+        of the card, it does not say that the scope is missing (§4); that it would look at the
+        scope first is a guess.
         """
         body: Json = {
             "outTrackId": self._card_id,
@@ -81,7 +82,10 @@ class Probe:
         await self._past_the_scope("PUT", _STREAM, body)
 
     async def sending(self) -> None:
-        """The robot may send messages: one to nobody is refused for that alone (§6). One call."""
+        """The robot may send messages: one to nobody is refused for that alone (§6). One call.
+
+        A guess, as with ``typing``: that the scope is looked at before the message.
+        """
         body: Json = {
             "robotCode": self._client_id,
             "userIds": [],

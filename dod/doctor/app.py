@@ -4,9 +4,11 @@ from dod.config.spec import BotSpec
 from dod.dify.probe import Probe, Variable
 from dod.doctor import remedies
 from dod.doctor.findings import Said, Section
+from dod.doctor.obstacles import by_proxy
 from dod.errors import DifyError
 
 ALL = ("app", "type", "inputs")
+_DIFYS_OWN = frozenset({"dify_key", "dify_api_off", "dify_app_broken"})
 _AFTER = Said("要先解决上面的失败。", "What failed above comes first.")
 
 
@@ -14,7 +16,7 @@ async def look_at_app(spec: BotSpec, probe: Probe, section: Section) -> None:
     try:
         form = await probe.form()
     except DifyError as error:
-        section.tell("app", "failed", *remedies.of_dify(error))
+        section.tell("app", "failed", *_remedy(error, spec))
         section.skip(_AFTER, "type", "inputs")
         return
     section.tell("app", "ok")
@@ -29,7 +31,7 @@ async def _look_at_type(spec: BotSpec, probe: Probe, section: Section) -> bool:
     try:
         kind = await probe.kind(spec.dify_app_type)
     except DifyError as error:
-        section.tell("type", "warning", *remedies.of_dify(error))
+        section.tell("type", "warning", *_remedy(error, spec))
         return True
     if kind == spec.dify_app_type:
         section.tell("type", "ok", Said(kind, kind))
@@ -51,6 +53,14 @@ async def _look_at_type(spec: BotSpec, probe: Probe, section: Section) -> bool:
         ),
     )
     return False
+
+
+def _remedy(error: DifyError, spec: BotSpec) -> remedies.Remedy:
+    remedy = remedies.of_dify(error)
+    if error.key in _DIFYS_OWN:
+        return remedy
+    # A proxy that cannot get there answers in Dify's place.
+    return remedy._replace(fix=by_proxy(remedy.fix, spec.dify_api_url))
 
 
 def _look_at_inputs(spec: BotSpec, form: tuple[Variable, ...], section: Section) -> None:

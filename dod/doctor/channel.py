@@ -16,6 +16,9 @@ _NO_CARDS = Said(
     "这个机器人不用卡片（DifyMarkdownBotHandler）。",
     "This bot uses no cards (DifyMarkdownBotHandler).",
 )
+_NAMES_NONE = Said(
+    "钉钉没有说缺权限；没有真的发", "DingTalk names no missing permission; nothing was really sent"
+)
 ALL = ("credentials", "stream", "websocket", "card", "typing", "sending")
 # Connected, and then nothing for who has no ticket: that is all one wants to know.
 _THERE = frozenset({"mute", "broken"})
@@ -59,7 +62,7 @@ class ChannelCheck:
         else:
             self._section.skip(_NO_CARDS, "card", "typing")
         # Answers go by card and webhook: this one is for what comes late, files, and the admins.
-        await self._tell("sending", self._probe.sending(), scope="warning")
+        await self._tell("sending", self._probe.sending(), _NAMES_NONE, scope="warning")
 
     async def _find_endpoint(self) -> None:
         self._endpoint = await self._probe.endpoint()

@@ -8,22 +8,24 @@ from dod.doctor.remedies import Remedy
 def of_obstacle(unreached: reach.Unreached, url: str) -> Remedy:
     """Where the way to ``url`` ended."""
     zh, en, fix_zh, fix_en = _BY_OBSTACLE[unreached.obstacle]
-    proxy = reach.proxy_of(url)
     if unreached.obstacle == "refused" and unreached.host in {"localhost", "127.0.0.1", "::1"}:
         fix_zh += "在容器里，localhost 是容器自己：要写 Dify 那台机器的 IP。"
         fix_en += " In a container localhost is the container itself: write Dify's own address."
-    if proxy is not None:
-        via = reach.shown(proxy)
-        fix_zh += f"这条路经过代理 {via}：看代理能不能到那里；不该走代理的，加进 NO_PROXY。"
-        fix_en += (
-            f" The way goes through the proxy {via}: can it get there? Whom it should not be "
-            "asked for, belongs into NO_PROXY."
-        )
     host = unreached.host
-    return Remedy(
-        Said(zh.replace("{host}", host), en.replace("{host}", host)),
-        Said(fix_zh, fix_en),
-        unreached.detail,
+    said = Said(zh.replace("{host}", host), en.replace("{host}", host))
+    return Remedy(said, by_proxy(Said(fix_zh, fix_en), url), unreached.detail)
+
+
+def by_proxy(fix: Said, url: str) -> Said:
+    """``fix``, and where else to look if a proxy leads to ``url``."""
+    proxy = reach.proxy_of(url)
+    if proxy is None:
+        return fix
+    via = reach.shown(proxy)
+    return Said(
+        f"{fix.zh}这条路经过代理 {via}：看代理能不能到那里；不该走代理的，加进 NO_PROXY。",
+        f"{fix.en} The way goes through the proxy {via}: can it get there? Whom it should not be "
+        "asked for, belongs into NO_PROXY.",
     )
 
 

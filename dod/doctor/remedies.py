@@ -27,9 +27,10 @@ class Remedy(NamedTuple):
 def of_dingtalk(error: DingTalkError) -> Remedy:
     """What DingTalk's refusal means, for the person who runs the bot."""
     # Where nobody knows better the whole story is told; our own sentences tell the others.
-    unsure = type(error) in {DingTalkError, DingTalkBusy} or not error.status
+    remedy = _dingtalk(error)
+    unsure = remedy in {_BY_KIND[DingTalkError], _BY_KIND[DingTalkBusy]} or not error.status
     detail = error.detail if unsure else f"HTTP {error.status} {error.code}".strip()
-    return _dingtalk(error)._replace(detail=detail)
+    return remedy._replace(detail=detail)
 
 
 def _dingtalk(error: DingTalkError) -> Remedy:
@@ -143,7 +144,8 @@ _BY_KIND: dict[type, Remedy] = {
 def of_dify(error: DifyError) -> Remedy:
     """What Dify's refusal means, for the person who runs the bot."""
     status = f"HTTP {error.status}" if error.status else ""
-    words = " ".join(part for part in (status, error.code, error.detail) if part)
+    said = "HTML" if error.detail.startswith("<") else error.detail
+    words = " ".join(part for part in (status, error.code, said) if part)
     remedy = _BY_KEY.get(error.key, _BY_KEY["dify"])
     return remedy._replace(detail=words[:_LONGEST])
 
