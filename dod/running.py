@@ -42,7 +42,7 @@ def ask(loaded: Loaded, url: str) -> dict[str, Any]:
         with error:
             raise Unanswered(url, f"HTTP {error.code}", error.code) from error
     except (OSError, ValueError, urllib.error.URLError) as error:
-        raise Unanswered(url, str(error)) from error
+        raise Unanswered(url, str(getattr(error, "reason", error))) from error
     if not isinstance(status, dict) or not isinstance(status.get("bots"), list):
         raise Unanswered(url, "another program answers there")
     return status
