@@ -7,11 +7,12 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import replace
 
 from dod.bridge.bot import Bot
 from dod.config.spec import BotSpec
+from dod.lookups import Lookups
 from dod.status import BotSnapshot
 
 log = logging.getLogger(__name__)
@@ -26,17 +27,6 @@ _ALIVE: set[str] = set()
 def alive(owner: str) -> bool:
     """Whether the thread with this ``owner`` still runs. Thread: any."""
     return owner in _ALIVE
-
-
-class _Lookups(ThreadPoolExecutor):
-    """One worker: DNS is all that ever blocks here.
-
-    Who ends does not wait for it: where no name server answers, one look-up takes half a minute,
-    and nobody can end it.
-    """
-
-    def shutdown(self, wait: bool = True, *, cancel_futures: bool = True) -> None:  # noqa: ARG002 (as it is there)
-        super().shutdown(wait=False, cancel_futures=cancel_futures)
 
 
 class BotThread:
@@ -159,7 +149,8 @@ class BotThread:
 
     async def _live(self) -> None:
         loop = asyncio.get_running_loop()
-        loop.set_default_executor(_Lookups(1, f"dns {self.spec.name}"))
+        # One worker: DNS is all that ever blocks here.
+        loop.set_default_executor(Lookups(1, f"dns {self.spec.name}"))
         begun_with = self._begin_with or self.spec
         bot = self._build(begun_with, self.owner)
         self._bot, self._loop = bot, loop

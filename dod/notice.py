@@ -37,7 +37,7 @@ _VERDICTS: dict[str, Pair] = {
         "There is no configuration: no {file}, or nothing in it yet. Bots that run go on.",
     ),
 }
-_STATES: dict[str, Pair] = {
+STATES: dict[str, Pair] = {
     "starting": ("正在启动", "starting"),
     "connecting": ("正在连接钉钉", "connecting to DingTalk"),
     "connected": ("已连接钉钉，运行正常", "connected to DingTalk"),
@@ -120,7 +120,7 @@ def _bot(bot: BotSnapshot, status: Status, tongue: int) -> str:
         if problem.bot == name and problem.severity == "error"
     ]
     because = _BECAUSE[tongue].replace("{numbers}", ", ".join(numbers)) if numbers else ""
-    state = _STATES[bot.state][tongue]
+    state = STATES[bot.state][tongue]
     if bot.verdict == "disabled":
         said = _DISABLED[tongue]
     elif bot.verdict == "not_started":

@@ -13,7 +13,7 @@ from dod.config import implicit
 from dod.config.environment import ORIGINAL, READERS
 from dod.config.schema import schema_text
 from dod.config.tags import TAGS
-from dod.notice import _STATES
+from dod.notice import STATES
 from dod.texts import SENTENCES
 
 ROOT = Path(__file__).parent.parent
@@ -136,7 +136,7 @@ def test_the_tables_name_every_key_of_the_schema(page: str) -> None:
 @pytest.mark.parametrize("page", KEYS)
 def test_every_surface_is_named(page: str) -> None:
     told = text(f"docs/{page}")
-    words = [*READERS, *ORIGINAL, *implicit.VARIABLES, *_STATES]
+    words = [*READERS, *ORIGINAL, *implicit.VARIABLES, *STATES]
     words += [word for word in WORDS if word.startswith("/")]
     words += ["/api/status", "/healthz", "/readyz", "/metrics"]
     for word in words:
@@ -152,7 +152,7 @@ def test_every_surface_is_named(page: str) -> None:
 @pytest.mark.parametrize("page", ["credentials.md", "credentials.zh-CN.md"])
 def test_what_the_admin_sees_is_what_dod_says(page: str) -> None:
     said = "\n".join(
-        sentence for pair in (*SENTENCES.values(), *_STATES.values()) for sentence in pair
+        sentence for pair in (*SENTENCES.values(), *STATES.values()) for sentence in pair
     )
     quoted = [
         quote

@@ -6,6 +6,7 @@ left out: they create no dependency when the product runs.
 
 import ast
 import sys
+import tomllib
 from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -22,8 +23,9 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "errors texts logs",
         "ports messages",
         (
-            "alerts authorities bell budget config editor heap http inotify meter migrate "
-            "noproxy notice ownfiles pace process proxies pulse quota sockets status watch"
+            "alerts authorities bell budget config editor heap http inotify lookups meter migrate "
+            "noproxy notice ownfiles pace process proxies pulse quota reach running sockets "
+            "status watch"
         ),
         "bridge dingtalk dify store",
         "doctor",
@@ -45,7 +47,7 @@ LIBRARIES: dict[str, frozenset[str]] = {
     "dingtalk_stream": frozenset({"dingtalk"}),
     "diskcache": frozenset({"store"}),
     "httpcore": frozenset({"sockets"}),
-    "httpx": frozenset({"authorities", "http", "dify", "dingtalk"}),
+    "httpx": frozenset({"authorities", "http", "dify", "dingtalk", "reach"}),
     "httpx_sse": frozenset({"dify"}),
     "idna": frozenset({"config"}),
     "jsonschema": frozenset({"config"}),
@@ -183,6 +185,13 @@ def _cycles(modules: dict[str, list[Import]]) -> list[str]:
 
 def test_imports_go_down_only() -> None:
     assert violations(ROOT) == []
+
+
+def test_every_package_is_installed() -> None:
+    """The tests run in the checkout, where a package that pyproject.toml forgets is there, too."""
+    told = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    here = {".".join(file.parent.relative_to(ROOT).parts) for file in (ROOT / "dod").rglob("*.py")}
+    assert sorted(told["tool"]["setuptools"]["packages"]) == sorted(here)
 
 
 def test_the_imports_are_really_read() -> None:

@@ -105,10 +105,11 @@ def to_text(loaded: Loaded) -> str:
 
 def summary(loaded: Loaded) -> str:
     """One line: what could run with this file. Nothing here knows what a dod runs now."""
-    return "=> {} · {}".format(*_judged(loaded))
+    return "=> {} · {}".format(*judged(loaded))
 
 
-def _judged(loaded: Loaded) -> tuple[str, str]:
+def judged(loaded: Loaded) -> tuple[str, str]:
+    """The same in Chinese and in English."""
     good = conceal(", ".join(loaded.accepted))
     bad = conceal(", ".join(loaded.rejected))
     if loaded.verdict == "waiting":

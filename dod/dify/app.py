@@ -32,7 +32,7 @@ from dod.messages import (
 from dod.ports import App, Download
 
 # kind of app: where to stop a task (dify-api §1)
-_STOPS: dict[Kind, str] = {
+STOPS: dict[Kind, str] = {
     "chatbot": "/chat-messages/{}/stop",
     "completion": "/completion-messages/{}/stop",
     "workflow": "/workflows/tasks/{}/stop",
@@ -69,11 +69,7 @@ class DifyApp:
         self._kind: Kind = app_type
         self._fingerprint = digest(url, key)
         # Silence is measured by the listener; httpx only ends what would never end.
-        # A key with characters that no header can carry is a wrong key: Dify shall say so.
-        sendable = "".join(char if "!" <= char <= "~" else "?" for char in key)
-        self._client = http.client(
-            url, read=timeout + 30.0, headers={"Authorization": f"Bearer {sendable or '?'}"}
-        )
+        self._client = http.client(url, read=timeout + 30.0, headers=authorization(key))
         self._door = Door(self._client, app_type, timeout=timeout, pauses=pauses, patience=patience)
         self._asides = Asides(self._client, app_type)
         self._listener = Listener(
@@ -118,7 +114,7 @@ class DifyApp:
         """Ask Dify to end a task of ``user``; says nothing about whether there was one."""
         if not task_id:
             return
-        path = _STOPS[self._kind].format(quote(task_id, safe=""))
+        path = STOPS[self._kind].format(quote(task_id, safe=""))
         try:
             response = await self._client.post(
                 path, json={"user": user_of(user)}, timeout=_STOP_TIMEOUT
@@ -158,6 +154,13 @@ class DifyApp:
         """Close the clients and what is still streaming. Idempotent."""
         await self._fetcher.aclose()
         await self._client.aclose()
+
+
+def authorization(key: str) -> dict[str, str]:
+    """The header of every call."""
+    # A key with characters that no header can carry is a wrong key: Dify shall say so.
+    sendable = "".join(char if "!" <= char <= "~" else "?" for char in key)
+    return {"Authorization": f"Bearer {sendable or '?'}"}
 
 
 _: type[App] = DifyApp

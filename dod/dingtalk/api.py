@@ -211,6 +211,10 @@ class Api:
                 if bucket.gate_open:
                     await asyncio.sleep(self.times.pause)
 
+    async def log_in(self) -> None:
+        """Have a token; DingTalk does not count that. Raises DingTalkError."""
+        await self._token.get()
+
     async def ask(self, url: str, body: Json, *, read: float | None = None) -> Json:
         """POST without a token: gateway, token, webhook. ``read``: seconds of silence."""
         return await self._send("POST", url, body, {}, read=read)

@@ -31,6 +31,15 @@ _PUT_MAX = 3000  # characters
 T = TypeVar("T")
 
 
+def first_params(style: CardStyle) -> dict[str, str]:
+    """The variables that a card is created with."""
+    if not style.public:
+        return {}
+    # Without these the public template never shows what is streamed (design §5.4).
+    order = json.dumps({"order": [style.content_key]}, separators=(",", ":"))
+    return {"flowStatus": _TYPING, "sys_full_json_obj": order}
+
+
 class AICard:
     """Implements ``dod.ports.Card``. The id depends on bot, message and ``n`` alone."""
 
@@ -115,7 +124,7 @@ class AICard:
             "cardTemplateId": self._style.template_id,
             "outTrackId": self._id,
             "callbackType": "STREAM",
-            "cardData": {"cardParamMap": self._first_params()},
+            "cardData": {"cardParamMap": first_params(self._style)},
             "userIdType": 1,
         }
         if chat.kind == "group":
@@ -137,13 +146,6 @@ class AICard:
                 "extension": {"dynamicSummary": "true"},
             },
         }
-
-    def _first_params(self) -> dict[str, str]:
-        if not self._style.public:
-            return {}
-        # Without these the public template never shows what is streamed (design §5.4).
-        order = json.dumps({"order": [self._style.content_key]}, separators=(",", ":"))
-        return {"flowStatus": _TYPING, "sys_full_json_obj": order}
 
     def _check_delivery(self, got: Json) -> None:
         """HTTP is 200 even if a space was not reached (§5.2)."""

@@ -104,7 +104,17 @@ class Link:
 
 async def open_link(api: Api) -> Link:
     """Ask for a ticket and open its websocket. Raises DingTalkError with a sentence to show."""
-    times = api.times
+    return Link(await _connect(api, *await _ticket(api)))
+
+
+async def endpoint_of(api: Api) -> str:
+    """Where this app's websocket would be. Its ticket is thrown away: that opens nothing (§1.1)."""
+    endpoint, _ = await _ticket(api)
+    return endpoint
+
+
+async def _ticket(api: Api) -> tuple[str, str]:
+    """The gateway's answer: the websocket's address, and what lets one connection in."""
     body = {
         "clientId": api.client_id,
         "clientSecret": api.secret,
@@ -112,7 +122,7 @@ async def open_link(api: Api) -> Link:
         "ua": f"dod/{dod.__version__}",
     }
     try:
-        got = await api.ask("/v1.0/gateway/connections/open", body, read=times.handshake)
+        got = await api.ask("/v1.0/gateway/connections/open", body, read=api.times.handshake)
     except DingTalkError as error:
         # The gateway has no code for it: any other 400 means this (§1.1).
         if type(error) is DingTalkError and error.status == 400:
@@ -126,7 +136,7 @@ async def open_link(api: Api) -> Link:
     endpoint, ticket = got.get("endpoint"), got.get("ticket")
     if not isinstance(endpoint, str) or not isinstance(ticket, str):
         raise DingTalkBusy("DingTalk's gateway answered without an endpoint and a ticket")
-    return Link(await _connect(api, endpoint, ticket))
+    return endpoint, ticket
 
 
 async def _connect(api: Api, endpoint: str, ticket: str) -> ClientConnection:
