@@ -49,6 +49,19 @@ def test_stopping_in_mid_answer_finishes_the_card(net: World, share: Path) -> No
     assert "dod has stopped" in box.log
 
 
+def test_the_doctor_looks_on_and_finds_nothing_wrong(net: World, share: Path) -> None:
+    net.add_bot("well")
+    box = net.box("-v", f"{folder(share, 'well')}:/config", *net.environment())
+    box.connected("well")
+    told = json.loads(box.exec("dod", "doctor", "--format", "json"))
+    wrong = [it for part in told["sections"] for it in part["findings"] if it["outcome"] != "ok"]
+    assert wrong == []
+    assert "=> 没有发现问题" in box.exec("dod", "doctor", "well")
+    assert net.shown("well", "ann") == []
+    (bot,) = box.status()["bots"]
+    assert bot["connections"] == 1  # its own, as before
+
+
 def test_stopping_an_endless_answer_closes_the_card_in_time(net: World, share: Path) -> None:
     net.add_bot("endless", tokens=2000, interval=0.05)
     box = net.box("-v", f"{folder(share, 'endless')}:/config", *net.environment())
