@@ -223,6 +223,32 @@ def test_what_only_a_real_card_shows_is_said_of_an_own_template(it: Clinic) -> N
     assert "content" in it.look().of("typing")["message"]["zh"]
 
 
+def test_a_websockets_address_that_is_none_is_told(it: Clinic) -> None:
+    there = {"endpoint": "wss://127.0.0.1:99999/connect", "ticket": "t"}
+    body = json.dumps({"accessToken": "t", "expireIn": 7200, **there}).encode()
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+    here = server(head % len(body) + body)
+    port = it.background.run(here.__aenter__())
+    it.environ["DINGTALK_OPENAPI_ENDPOINT"] = f"http://127.0.0.1:{port}"
+    told = it.look()
+    it.background.run(here.__aexit__(None, None, None))
+    assert told.with_outcome("failed") == {"stream"}
+
+
+def test_a_refusal_that_nobody_knows_is_told_in_dingtalks_words(it: Clinic) -> None:
+    body = json.dumps({"code": "strange", "message": "the moon is full"}).encode()
+    head = b"HTTP/1.1 400 No\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+    here = server(head % len(body) + body)
+    port = it.background.run(here.__aenter__())
+    it.environ["DINGTALK_OPENAPI_ENDPOINT"] = f"http://127.0.0.1:{port}"
+    lines = it.look(style="text").out.splitlines()
+    it.background.run(here.__aexit__(None, None, None))
+    at = next(n for n, line in enumerate(lines) if "the moon is full" in line)
+    # Whoever reads "above" or "below" looks there.
+    assert "上面括号里" in lines[at + 1]
+    assert "above" in lines[at + 2]
+
+
 def test_an_app_without_stream_mode_is_told_and_the_rest_is_looked_at(it: Clinic) -> None:
     it.dingtalk.apps[ID].published = False
     told = it.look()
@@ -343,6 +369,9 @@ def test_a_dify_that_is_not_there_cannot_be_named_or_is_silent(it: Clinic) -> No
     refused = it.look()
     assert refused.with_outcome("failed") == {"dify"}
     assert "容器" in refused.of("dify")["fix"]["zh"]
+    assert (
+        "Dify" not in refused.of("dify")["fix"]["zh"]
+    )  # it may be a proxy, or DingTalk's stand-in
     assert {refused.of(check)["outcome"] for check in APP} == {"skipped"}
     it.environ["DIFY_OPEN_API_URL"] = "http://nowhere.invalid/v1"
     assert "DNS" in it.look().of("dify")["message"]["en"]
@@ -439,6 +468,32 @@ def test_a_dod_that_does_not_run_is_a_warning(it: Clinic) -> None:
     assert "dod run" in told.of("dod")["fix"]["zh"]
 
 
+def test_a_data_folder_that_cannot_be_made_or_even_looked_for_is_told(it: Clinic) -> None:
+    (it.folder / "file").touch()
+    for folder in (it.folder / "file" / "data", it.folder / ("x" * 300)):
+        it.environ["DOD_DATA_DIR"] = str(folder)
+        told = it.look()
+        assert told.with_outcome("failed") == {"data"}
+        assert "PUID" in told.of("data")["fix"]["zh"]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"SSH-2.0-OpenSSH_9.2\r\n",
+        b'HTTP/1.1 200 OK\r\nContent-Length: 12\r\n\r\n{"bots":[1]}',
+    ],
+)
+def test_another_program_at_the_status_pages_port_is_no_dod(it: Clinic, answer: bytes) -> None:
+    here = server(answer)
+    port = it.background.run(here.__aenter__())
+    it.environ["DOD_WEB_LISTEN"] = f"127.0.0.1:{port}"
+    told = it.look()
+    it.background.run(here.__aexit__(None, None, None))
+    assert told.with_outcome("warning") == {"dod"}
+    assert f"127.0.0.1:{port}" in told.of("dod")["message"]["zh"]
+
+
 def test_what_the_running_dod_tells_of_store_quota_and_bot_is_passed_on(it: Clinic) -> None:
     status = {
         "version": "1.2.3",
@@ -482,6 +537,26 @@ def test_without_a_configuration_the_host_is_examined(it: Clinic) -> None:
     assert told.with_outcome("failed") == {"configuration"}
     (it.folder / "bots.yaml").unlink()
     assert it.look().with_outcome("failed") == {"configuration"}
+
+
+def test_what_is_wrong_with_the_configuration_is_said_with_its_place(it: Clinic) -> None:
+    (it.folder / "bots.yaml").write_text("bots: [\n")
+    broken = it.look().of("configuration")
+    assert broken["message"]["zh"].startswith("bots.yaml")
+    assert "not closed" in broken["message"]["en"]
+    it.save(bot("it"))
+    it.environ["DIFY_OPEN_API_URL"] = "http://127.0.0.1:99999/v1"
+    assert "DIFY_OPEN_API_URL" in it.look().of("configuration")["message"]["en"]
+
+
+def test_where_no_bot_is_on_that_is_what_is_wrong(it: Clinic) -> None:
+    it.save(bot("it", enabled=False))
+    told = it.look()
+    assert told.status == 2
+    assert "enabled: false" in told.of("configuration")["fix"]["zh"]
+    assert it.look("it").of("configuration")["outcome"] == "warning"
+    it.save()
+    assert it.look().status == 2
 
 
 def test_advice_is_no_warning_and_warnings_are(it: Clinic) -> None:

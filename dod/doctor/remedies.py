@@ -136,7 +136,7 @@ _BY_KIND: dict[type, Remedy] = {
     ),
     DingTalkError: Remedy(
         Said("钉钉拒绝了这次调用。", "DingTalk refused the call."),
-        Said("原因见下面括号里钉钉自己的话。", "DingTalk's own words below, in brackets, say why."),
+        Said("原因见上面括号里钉钉自己的话。", "DingTalk's own words above, in brackets, say why."),
     ),
 }
 
@@ -228,8 +228,8 @@ _BY_KEY = {
     "dify": Remedy(
         Said("Dify 没有给出正常的应答。", "Dify gave no proper answer."),
         Said(
-            "原因见下面括号里 Dify 自己的话；过一会儿再试。",
-            "Dify's own words below, in brackets, say why; try again later.",
+            "原因见上面括号里 Dify 自己的话；过一会儿再试。",
+            "Dify's own words above, in brackets, say why; try again later.",
         ),
     ),
 }
