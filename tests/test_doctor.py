@@ -364,6 +364,29 @@ def test_a_page_instead_of_dify_is_told_by_who_sends_it(it: Clinic) -> None:
         assert word in told.of("app")["fix"]["zh"]
 
 
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        ("200 OK", b'{"code": 401, "msg": "not logged in"}'),
+        ("200 OK", b"[]"),
+        ("404 Not Found", b'{"code": "not_found", "message": "no such URL", "status": 404}'),
+        ("400 Bad Request", b"<html>The plain HTTP request was sent to HTTPS port</html>"),
+        ("301 Moved Permanently", b"<html></html>"),
+    ],
+)
+def test_who_is_no_dify_at_this_address_is_not_taken_for_one(
+    it: Clinic, status: str, body: bytes
+) -> None:
+    here = server(f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
+    port = it.background.run(here.__aenter__())
+    it.environ["DIFY_OPEN_API_URL"] = f"http://127.0.0.1:{port}/v1"
+    told = it.look()
+    it.background.run(here.__aexit__(None, None, None))
+    assert told.with_outcome("failed") == {"app"}
+    for word in ("/v1", "https://"):
+        assert word in told.of("app")["fix"]["zh"]
+
+
 def test_a_dify_that_is_not_there_cannot_be_named_or_is_silent(it: Clinic) -> None:
     it.environ["DIFY_OPEN_API_URL"] = f"http://127.0.0.1:{closed_port()}/v1"
     refused = it.look()
@@ -512,6 +535,7 @@ def test_what_the_running_dod_tells_of_store_quota_and_bot_is_passed_on(it: Clin
     told = it.look()
     it.background.run(here.__aexit__(None, None, None))
     assert told.with_outcome("warning") == {"store", "quota", "state"}
+    assert "还没有收到过消息" in told.of("state")["message"]["zh"]
     assert told.of("quota")["message"]["zh"] == "快用完了"
     assert told.of("state")["detail"] == "no DNS"
     assert "does not have this bot" in told.of("state", "hr")["message"]["en"]
@@ -602,11 +626,18 @@ def test_text_says_each_check_in_a_line_and_its_remedy_below(it: Clinic) -> None
     ]
     assert lines[at + 4].startswith("      怎么办: ")
     assert lines[at + 5].startswith("      fix: ")
+    assert "@" not in lines[-1]  # what else may be wrong is said when nothing is
     assert lines[-1].startswith(
         "=> 1 项失败，0 项提醒；用了 2 次钉钉 API 调用（每月 5000 次）。 · "
     )
     for check in (*CHANNEL, *APP):
         assert sum(f"{TITLES[check].zh} {TITLES[check].en}" in line for line in lines) == 1
+
+
+def test_where_all_is_well_it_is_said_what_only_people_know(it: Clinic) -> None:
+    last = it.look(style="text").out.splitlines()[-2:]
+    assert "Client ID" in last[0]
+    assert "same Client ID" in last[1]
 
 
 def test_a_neighbours_words_cannot_trick_a_terminal_nor_show_a_secret(it: Clinic) -> None:
