@@ -42,7 +42,7 @@ def ask(loaded: Loaded, url: str) -> dict[str, Any]:
     except urllib.error.HTTPError as error:
         with error:
             raise Unanswered(url, f"HTTP {error.code}", error.code) from error
-    except (http.client.HTTPException, OSError, ValueError) as error:  # URLError is an OSError
+    except (http.client.HTTPException, OSError, ValueError, RecursionError) as error:
         raise Unanswered(url, str(getattr(error, "reason", error))) from error
     bots = status.get("bots") if isinstance(status, dict) else None
     if not isinstance(bots, list) or not all(isinstance(bot, dict) for bot in bots):

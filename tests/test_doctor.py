@@ -505,6 +505,7 @@ def test_a_data_folder_that_cannot_be_made_or_even_looked_for_is_told(it: Clinic
     [
         b"SSH-2.0-OpenSSH_9.2\r\n",
         b'HTTP/1.1 200 OK\r\nContent-Length: 12\r\n\r\n{"bots":[1]}',
+        b"HTTP/1.1 200 OK\r\nContent-Length: 99999\r\n\r\n" + b"[" * 99_999,
     ],
 )
 def test_another_program_at_the_status_pages_port_is_no_dod(it: Clinic, answer: bytes) -> None:
