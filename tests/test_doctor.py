@@ -3,6 +3,7 @@
 import io
 import json
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,11 @@ from dod.sim.background import Background
 from dod.sim.dify.simulator import SimDify
 from dod.sim.dingtalk.faults import Mishap
 from dod.sim.dingtalk.simulator import SimDingTalk
+from dod.status import ConfigStatus, Status
+from dod.web.server import StatusServer
 from tests.e2e.rig import TEMPLATE, bot
 from tests.network import Authority, ConnectProxy
+from tests.ports import free_port
 from tests.test_reach import closed_port, dated, server
 
 ID, KEY = "ding-it", "app-it-key-0123456789"
@@ -516,6 +520,27 @@ def test_another_program_at_the_status_pages_port_is_no_dod(it: Clinic, answer: 
     it.background.run(here.__aexit__(None, None, None))
     assert told.with_outcome("warning") == {"dod"}
     assert f"127.0.0.1:{port}" in told.of("dod")["message"]["zh"]
+
+
+def test_a_status_page_with_a_password_is_asked_with_that_of_the_file(it: Clinic) -> None:
+    now, port = time.time(), free_port()
+    told = Status(now, ConfigStatus("bots.yaml", 1, "accepted", now, (), applied=True), ())
+    page = StatusServer(
+        ("127.0.0.1", port), lambda: told, hosts=(), password=lambda: "open-sesame-1"
+    )
+    page.start()
+    it.environ["DOD_WEB_LISTEN"] = f"127.0.0.1:{port}"
+    try:
+        it.save(bot("it"), web={"password": "open-sesame-1"})
+        right = it.look()
+        it.save(bot("it"), web={"password": "close-sesame-1"})
+        wrong = it.look()
+    finally:
+        page.close()
+    assert right.of("dod")["outcome"] == "ok"
+    assert wrong.of("dod")["outcome"] == "skipped"
+    assert "web.password" in wrong.of("dod")["message"]["zh"]
+    assert "sesame" not in right.out + wrong.out
 
 
 def test_what_the_running_dod_tells_of_store_quota_and_bot_is_passed_on(it: Clinic) -> None:
