@@ -7,6 +7,7 @@ comes back by HTTP is a good answer.
 import asyncio
 import email.utils
 import errno
+import re
 import socket
 import ssl
 import time
@@ -26,6 +27,7 @@ Obstacle = Literal[
     "silent",  # no connection in time: a firewall that drops, mostly
     "mute",  # connected, and then nothing came
     "date",  # the certificate is not valid today
+    "name",  # it is another host's
     "certificate",  # nor trusted
     "tls",  # the other side speaks no TLS, or another one
     "proxy",  # the proxy refuses
@@ -34,6 +36,7 @@ Obstacle = Literal[
 
 # OpenSSL's X509_V_ERR_CERT_NOT_YET_VALID and X509_V_ERR_CERT_HAS_EXPIRED.
 _NOT_NOW = frozenset({9, 10})
+_OTHER_NAME = frozenset({62, 64})  # X509_V_ERR_HOSTNAME_MISMATCH, X509_V_ERR_IP_ADDRESS_MISMATCH
 # Before anything is said to the other side, so that it is about the proxy if there is one.
 _ON_THE_WAY = frozenset({"dns", "refused", "silent", "no_way", "proxy"})
 _NO_WAY = frozenset({errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ENETDOWN, errno.EADDRNOTAVAIL})
@@ -103,17 +106,30 @@ def obstacle_of(exc: BaseException) -> Obstacle:
             case socket.gaierror() | UnicodeError():
                 return "dns"
             case ssl.SSLCertVerificationError():
-                return "date" if one.verify_code in _NOT_NOW else "certificate"
+                return _of_certificate(one.verify_code)
             case ssl.SSLError():
                 return "tls"
-            case OSError() if one.errno == errno.ECONNREFUSED:
-                return "refused"
-            case OSError() if one.errno in _NO_WAY:
-                return "no_way"
             case httpx.TimeoutException() | TimeoutError():
                 return silent
+            case OSError() if errno.ECONNREFUSED in (met := _errnos(one)):
+                return "refused"
+            case OSError() if met & _NO_WAY:
+                return "no_way"
         one = one.__cause__ or one.__context__
     return "broken"
+
+
+def _of_certificate(verify_code: int) -> Obstacle:
+    if verify_code in _NOT_NOW:
+        return "date"
+    return "name" if verify_code in _OTHER_NAME else "certificate"
+
+
+def _errnos(error: OSError) -> set[int]:
+    """Of a host with several addresses aiohappyeyeballs tells them in its sentence alone."""
+    if error.errno is not None:
+        return {error.errno}
+    return {int(number) for number in re.findall(r"\[Errno (\d+)\]", str(error))}
 
 
 async def _look_up(url: str, within: float) -> None:

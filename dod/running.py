@@ -1,6 +1,7 @@
 """The dod that runs on this machine, as its own status page tells it: for commands beside it."""
 
 import base64
+import http.client
 import json
 import urllib.error
 import urllib.request
@@ -37,13 +38,14 @@ def ask(loaded: Loaded, url: str) -> dict[str, Any]:
     password = loaded.config.web.password if loaded.config else ""
     try:
         with _OPENER.open(_request(url, password), timeout=TIMEOUT) as answer:
-            status = json.load(answer)
+            status: dict[str, Any] = json.load(answer)
     except urllib.error.HTTPError as error:
         with error:
             raise Unanswered(url, f"HTTP {error.code}", error.code) from error
-    except (OSError, ValueError, urllib.error.URLError) as error:
+    except (http.client.HTTPException, OSError, ValueError, RecursionError) as error:
         raise Unanswered(url, str(getattr(error, "reason", error))) from error
-    if not isinstance(status, dict) or not isinstance(status.get("bots"), list):
+    bots = status.get("bots") if isinstance(status, dict) else None
+    if not isinstance(bots, list) or not all(isinstance(bot, dict) for bot in bots):
         raise Unanswered(url, "another program answers there")
     return status
 

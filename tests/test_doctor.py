@@ -3,6 +3,7 @@
 import io
 import json
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,11 @@ from dod.sim.background import Background
 from dod.sim.dify.simulator import SimDify
 from dod.sim.dingtalk.faults import Mishap
 from dod.sim.dingtalk.simulator import SimDingTalk
+from dod.status import ConfigStatus, Status
+from dod.web.server import StatusServer
 from tests.e2e.rig import TEMPLATE, bot
 from tests.network import Authority, ConnectProxy
+from tests.ports import free_port
 from tests.test_reach import closed_port, dated, server
 
 ID, KEY = "ding-it", "app-it-key-0123456789"
@@ -223,6 +227,32 @@ def test_what_only_a_real_card_shows_is_said_of_an_own_template(it: Clinic) -> N
     assert "content" in it.look().of("typing")["message"]["zh"]
 
 
+def test_a_websockets_address_that_is_none_is_told(it: Clinic) -> None:
+    there = {"endpoint": "wss://127.0.0.1:99999/connect", "ticket": "t"}
+    body = json.dumps({"accessToken": "t", "expireIn": 7200, **there}).encode()
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+    here = server(head % len(body) + body)
+    port = it.background.run(here.__aenter__())
+    it.environ["DINGTALK_OPENAPI_ENDPOINT"] = f"http://127.0.0.1:{port}"
+    told = it.look()
+    it.background.run(here.__aexit__(None, None, None))
+    assert told.with_outcome("failed") == {"stream"}
+
+
+def test_a_refusal_that_nobody_knows_is_told_in_dingtalks_words(it: Clinic) -> None:
+    body = json.dumps({"code": "strange", "message": "the moon is full"}).encode()
+    head = b"HTTP/1.1 400 No\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+    here = server(head % len(body) + body)
+    port = it.background.run(here.__aenter__())
+    it.environ["DINGTALK_OPENAPI_ENDPOINT"] = f"http://127.0.0.1:{port}"
+    lines = it.look(style="text").out.splitlines()
+    it.background.run(here.__aexit__(None, None, None))
+    at = next(n for n, line in enumerate(lines) if "the moon is full" in line)
+    # Whoever reads "above" or "below" looks there.
+    assert "上面括号里" in lines[at + 1]
+    assert "above" in lines[at + 2]
+
+
 def test_an_app_without_stream_mode_is_told_and_the_rest_is_looked_at(it: Clinic) -> None:
     it.dingtalk.apps[ID].published = False
     told = it.look()
@@ -338,11 +368,37 @@ def test_a_page_instead_of_dify_is_told_by_who_sends_it(it: Clinic) -> None:
         assert word in told.of("app")["fix"]["zh"]
 
 
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        ("200 OK", b'{"code": 401, "msg": "not logged in"}'),
+        ("200 OK", b"[]"),
+        ("404 Not Found", b'{"code": "not_found", "message": "no such URL", "status": 404}'),
+        ("400 Bad Request", b"<html>The plain HTTP request was sent to HTTPS port</html>"),
+        ("301 Moved Permanently", b"<html></html>"),
+    ],
+)
+def test_who_is_no_dify_at_this_address_is_not_taken_for_one(
+    it: Clinic, status: str, body: bytes
+) -> None:
+    here = server(f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
+    port = it.background.run(here.__aenter__())
+    it.environ["DIFY_OPEN_API_URL"] = f"http://127.0.0.1:{port}/v1"
+    told = it.look()
+    it.background.run(here.__aexit__(None, None, None))
+    assert told.with_outcome("failed") == {"app"}
+    for word in ("/v1", "https://"):
+        assert word in told.of("app")["fix"]["zh"]
+
+
 def test_a_dify_that_is_not_there_cannot_be_named_or_is_silent(it: Clinic) -> None:
     it.environ["DIFY_OPEN_API_URL"] = f"http://127.0.0.1:{closed_port()}/v1"
     refused = it.look()
     assert refused.with_outcome("failed") == {"dify"}
     assert "容器" in refused.of("dify")["fix"]["zh"]
+    assert (
+        "Dify" not in refused.of("dify")["fix"]["zh"]
+    )  # it may be a proxy, or DingTalk's stand-in
     assert {refused.of(check)["outcome"] for check in APP} == {"skipped"}
     it.environ["DIFY_OPEN_API_URL"] = "http://nowhere.invalid/v1"
     assert "DNS" in it.look().of("dify")["message"]["en"]
@@ -439,6 +495,54 @@ def test_a_dod_that_does_not_run_is_a_warning(it: Clinic) -> None:
     assert "dod run" in told.of("dod")["fix"]["zh"]
 
 
+def test_a_data_folder_that_cannot_be_made_or_even_looked_for_is_told(it: Clinic) -> None:
+    (it.folder / "file").touch()
+    for folder in (it.folder / "file" / "data", it.folder / ("x" * 300)):
+        it.environ["DOD_DATA_DIR"] = str(folder)
+        told = it.look()
+        assert told.with_outcome("failed") == {"data"}
+        assert "PUID" in told.of("data")["fix"]["zh"]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"SSH-2.0-OpenSSH_9.2\r\n",
+        b'HTTP/1.1 200 OK\r\nContent-Length: 12\r\n\r\n{"bots":[1]}',
+        b"HTTP/1.1 200 OK\r\nContent-Length: 99999\r\n\r\n" + b"[" * 99_999,
+    ],
+)
+def test_another_program_at_the_status_pages_port_is_no_dod(it: Clinic, answer: bytes) -> None:
+    here = server(answer)
+    port = it.background.run(here.__aenter__())
+    it.environ["DOD_WEB_LISTEN"] = f"127.0.0.1:{port}"
+    told = it.look()
+    it.background.run(here.__aexit__(None, None, None))
+    assert told.with_outcome("warning") == {"dod"}
+    assert f"127.0.0.1:{port}" in told.of("dod")["message"]["zh"]
+
+
+def test_a_status_page_with_a_password_is_asked_with_that_of_the_file(it: Clinic) -> None:
+    now, port = time.time(), free_port()
+    told = Status(now, ConfigStatus("bots.yaml", 1, "accepted", now, (), applied=True), ())
+    page = StatusServer(
+        ("127.0.0.1", port), lambda: told, hosts=(), password=lambda: "open-sesame-1"
+    )
+    page.start()
+    it.environ["DOD_WEB_LISTEN"] = f"127.0.0.1:{port}"
+    try:
+        it.save(bot("it"), web={"password": "open-sesame-1"})
+        right = it.look()
+        it.save(bot("it"), web={"password": "close-sesame-1"})
+        wrong = it.look()
+    finally:
+        page.close()
+    assert right.of("dod")["outcome"] == "ok"
+    assert wrong.of("dod")["outcome"] == "skipped"
+    assert "web.password" in wrong.of("dod")["message"]["zh"]
+    assert "sesame" not in right.out + wrong.out
+
+
 def test_what_the_running_dod_tells_of_store_quota_and_bot_is_passed_on(it: Clinic) -> None:
     status = {
         "version": "1.2.3",
@@ -457,6 +561,7 @@ def test_what_the_running_dod_tells_of_store_quota_and_bot_is_passed_on(it: Clin
     told = it.look()
     it.background.run(here.__aexit__(None, None, None))
     assert told.with_outcome("warning") == {"store", "quota", "state"}
+    assert "还没有收到过消息" in told.of("state")["message"]["zh"]
     assert told.of("quota")["message"]["zh"] == "快用完了"
     assert told.of("state")["detail"] == "no DNS"
     assert "does not have this bot" in told.of("state", "hr")["message"]["en"]
@@ -482,6 +587,26 @@ def test_without_a_configuration_the_host_is_examined(it: Clinic) -> None:
     assert told.with_outcome("failed") == {"configuration"}
     (it.folder / "bots.yaml").unlink()
     assert it.look().with_outcome("failed") == {"configuration"}
+
+
+def test_what_is_wrong_with_the_configuration_is_said_with_its_place(it: Clinic) -> None:
+    (it.folder / "bots.yaml").write_text("bots: [\n")
+    broken = it.look().of("configuration")
+    assert broken["message"]["zh"].startswith("bots.yaml")
+    assert "not closed" in broken["message"]["en"]
+    it.save(bot("it"))
+    it.environ["DIFY_OPEN_API_URL"] = "http://127.0.0.1:99999/v1"
+    assert "DIFY_OPEN_API_URL" in it.look().of("configuration")["message"]["en"]
+
+
+def test_where_no_bot_is_on_that_is_what_is_wrong(it: Clinic) -> None:
+    it.save(bot("it", enabled=False))
+    told = it.look()
+    assert told.status == 2
+    assert "enabled: false" in told.of("configuration")["fix"]["zh"]
+    assert it.look("it").of("configuration")["outcome"] == "warning"
+    it.save()
+    assert it.look().status == 2
 
 
 def test_advice_is_no_warning_and_warnings_are(it: Clinic) -> None:
@@ -527,11 +652,18 @@ def test_text_says_each_check_in_a_line_and_its_remedy_below(it: Clinic) -> None
     ]
     assert lines[at + 4].startswith("      怎么办: ")
     assert lines[at + 5].startswith("      fix: ")
+    assert "@" not in lines[-1]  # what else may be wrong is said when nothing is
     assert lines[-1].startswith(
         "=> 1 项失败，0 项提醒；用了 2 次钉钉 API 调用（每月 5000 次）。 · "
     )
     for check in (*CHANNEL, *APP):
         assert sum(f"{TITLES[check].zh} {TITLES[check].en}" in line for line in lines) == 1
+
+
+def test_where_all_is_well_it_is_said_what_only_people_know(it: Clinic) -> None:
+    last = it.look(style="text").out.splitlines()[-2:]
+    assert "Client ID" in last[0]
+    assert "same Client ID" in last[1]
 
 
 def test_a_neighbours_words_cannot_trick_a_terminal_nor_show_a_secret(it: Clinic) -> None:

@@ -10,6 +10,7 @@ from email.utils import formatdate
 from pathlib import Path
 
 import pytest
+from aiohappyeyeballs import start_connection
 
 from dod import authorities, reach
 from dod.sim.dify.simulator import SimDify
@@ -19,7 +20,9 @@ Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 @contextlib.asynccontextmanager
-async def server(answer: bytes | None, tls: ssl.SSLContext | None = None) -> AsyncIterator[int]:
+async def server(
+    answer: bytes | None, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1"
+) -> AsyncIterator[int]:
     """A port where everybody gets ``answer``; None: silence. Empty: the end."""
     over = asyncio.Event()
 
@@ -32,7 +35,7 @@ async def server(answer: bytes | None, tls: ssl.SSLContext | None = None) -> Asy
             await writer.drain()
         writer.transport.abort()
 
-    listening = await asyncio.start_server(talk, "127.0.0.1", 0, ssl=tls)
+    listening = await asyncio.start_server(talk, host, 0, ssl=tls)
     try:
         yield listening.sockets[0].getsockname()[1]
     finally:
@@ -113,6 +116,40 @@ def test_what_is_wrong_with_a_certificate_is_told(
     monkeypatch.setenv("SSL_CERT_FILE", str(authority.file))
     monkeypatch.setattr(authorities, "ours", authorities.Authorities())
     assert asyncio.run(act("20200101000000Z", "20210101000000Z")) == "date"
+
+
+def test_a_certificate_of_another_name_is_no_matter_of_trust(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    authority = Authority(tmp_path)
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority.file))
+    monkeypatch.setattr(authorities, "ours", authorities.Authorities())
+
+    async def act() -> None:
+        tls = authority.serving()
+        async with server(dated(0), tls) as port:
+            assert (await met(f"https://127.1:{port}")).obstacle == "name"
+        async with server(dated(0), tls, "127.0.0.2") as port:
+            assert (await met(f"https://127.0.0.2:{port}")).obstacle == "name"
+
+    asyncio.run(act())
+
+
+def test_of_several_addresses_the_one_that_answered_tells_most() -> None:
+    """``localhost`` of a container without IPv6 is such a name."""
+    nobody, closed = ("fe80::1", 1, 0, 0), ("127.0.0.1", closed_port())
+
+    async def act() -> None:
+        with pytest.raises(OSError, match="Multiple") as failed:
+            await start_connection(
+                [
+                    (socket.AF_INET6, socket.SOCK_STREAM, 6, "", nobody),
+                    (socket.AF_INET, socket.SOCK_STREAM, 6, "", closed),
+                ]
+            )
+        assert reach.obstacle_of(failed.value) == "refused"
+
+    asyncio.run(act())
 
 
 def test_a_port_without_tls_is_told() -> None:

@@ -105,11 +105,10 @@ def to_text(loaded: Loaded) -> str:
 
 def summary(loaded: Loaded) -> str:
     """One line: what could run with this file. Nothing here knows what a dod runs now."""
-    return "=> {} · {}".format(*judged(loaded))
+    return "=> {} · {}".format(*_judged(loaded))
 
 
-def judged(loaded: Loaded) -> tuple[str, str]:
-    """The same in Chinese and in English."""
+def _judged(loaded: Loaded) -> tuple[str, str]:
     good = conceal(", ".join(loaded.accepted))
     bad = conceal(", ".join(loaded.rejected))
     if loaded.verdict == "waiting":

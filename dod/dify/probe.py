@@ -50,7 +50,10 @@ class Probe:
 
     async def form(self) -> tuple[Variable, ...]:
         """The variables of the app's form; proves address and key."""
-        return tuple(_variables(await self._asked("GET", "/parameters")))
+        told = await self._asked("GET", "/parameters")
+        if not isinstance(told.get("user_input_form"), list):
+            raise trouble("dify_not_found", "no answer of Dify's /parameters")
+        return tuple(_variables(told["user_input_form"]))
 
     async def kind(self, likely: Kind) -> Kind | str:
         """What the app is, for ``dify_app_type``; Dify's own word for a kind that nobody knows.
@@ -106,9 +109,8 @@ class Probe:
         return response.status_code, bytes(raw)
 
 
-def _variables(parameters: Mapping[str, Any]) -> Iterator[Variable]:
-    form = parameters.get("user_input_form")
-    for item in form if isinstance(form, list) else ():
+def _variables(form: list[Any]) -> Iterator[Variable]:
+    for item in form:
         for kind, told in item.items() if isinstance(item, dict) else ():
             name = told.get("variable") if isinstance(told, dict) else None
             if isinstance(name, str) and name:

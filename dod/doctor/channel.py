@@ -9,7 +9,7 @@ from dod.dingtalk.probe import Probe
 from dod.doctor import remedies
 from dod.doctor.findings import NOTHING, Finding, Outcome, Said, Section
 from dod.doctor.obstacles import of_obstacle
-from dod.errors import AppNotReady, BadCredentials, DingTalkError, ScopeMissing
+from dod.errors import AppNotReady, BadCredentials, DingTalkBusy, DingTalkError, ScopeMissing
 
 _AFTER = Said("要先解决上面的失败。", "What failed above comes first.")
 _NO_CARDS = Said(
@@ -66,6 +66,10 @@ class ChannelCheck:
 
     async def _find_endpoint(self) -> None:
         self._endpoint = await self._probe.endpoint()
+        try:
+            reach.shown(self._endpoint)
+        except ValueError as exc:
+            raise DingTalkBusy("The websocket's address is not usable") from exc
 
     async def _look_at_websocket(self) -> None:
         """By a plain GET without the ticket, which can never become a connection."""

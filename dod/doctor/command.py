@@ -14,7 +14,7 @@ from dod.config.load import Loaded
 from dod.config.problems import nearest
 from dod.config.spec import BotSpec, Config
 from dod.doctor.examination import Bounds, Examination
-from dod.doctor.findings import Outcome, Said, Section
+from dod.doctor.findings import NOTHING, Outcome, Said, Section
 from dod.doctor.report import summary, text_of, to_json, verdict
 
 UNKNOWN = 64  # of sysexits.h: wrong arguments, as everywhere in the command line
@@ -102,6 +102,7 @@ def _unknown(names: Sequence[str], loaded: Loaded) -> list[str]:
             f"没有叫 {name} 的机器人；有：{'、'.join(there) or '-'}。",
             f"There is no bot called {name}; there are: {', '.join(there) or '-'}.",
         ).safe()
-        hint = Said(f"是不是想写 {meant}？", f" Did you mean {meant}?") if meant else Said("", "")
+        hint = Said(f"是不是想写 {meant}？", f" Did you mean {meant}?") if meant else NOTHING
+        hint = hint.safe()
         lines += [said.zh + hint.zh, said.en + hint.en]
     return lines

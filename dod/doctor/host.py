@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from dod import proxies, reach, running
-from dod.config.check import judged
 from dod.config.load import Loaded
-from dod.doctor.findings import NOTHING, Outcome, Said, Section
+from dod.doctor.findings import Said, Section
 
 _MB = 2**20
 LEAST = 100  # MB free; dod itself needs a few
@@ -20,25 +19,41 @@ CHECK = Said(
     "运行 dod check：它逐行说明哪里错了、改成什么。",
     "Run dod check: it says line by line what is wrong, and what to write instead.",
 )
+_NOBODY = Said("没有启用的机器人。", "No bot is switched on.")
+_WRITE_ONE = Said(
+    "在 bots.yaml 里写一个机器人；已经写了的，删掉 enabled: false。",
+    "Write a bot into bots.yaml; of one that is there, delete enabled: false.",
+)
+_NO_ROOM = Said(
+    "检查磁盘是否已满、目录的所有者和权限（容器里：PUID、PGID、挂载是否只读）。",
+    "Is the disk full? Whose folder is it, and with what rights (in a container: PUID, PGID, a "
+    "read-only mount)?",
+)
 
 
 def look_at_configuration(loaded: Loaded, section: Section) -> None:
     problems = [problem for problem in loaded.problems if not problem.advice]
-    failed = any(problem.severity == "error" for problem in problems)
-    outcome: Outcome = "failed" if failed else "warning" if problems else "ok"
-    said = Said(*judged(loaded))
-    section.tell("configuration", outcome, said, CHECK if problems else NOTHING)
+    errors = [problem for problem in problems if problem.severity == "error"]
+    if problems:
+        first = (errors or problems)[0]
+        said = Said(f"{first.place}：{first.zh}", f"{first.place}: {first.en}")
+        section.tell("configuration", "failed" if errors else "warning", said, CHECK)
+    elif loaded.config is None or not any(bot.enabled for bot in loaded.config.bots):
+        section.tell("configuration", "warning", _NOBODY, _WRITE_ONE)
+    else:
+        names = ", ".join(loaded.accepted)
+        section.tell("configuration", "ok", Said(names, names))
 
 
 def look_at_data(folder: Path, section: Section) -> None:
     """By a nameless file that leaves no trace. The store in it is not opened."""
-    if not folder.exists():
-        said = Said(
-            f"{folder} 还不存在，dod run 会建。", f"{folder} is not there; dod run makes it."
-        )
-        section.tell("data", "skipped", said)
-        return
     try:
+        if not folder.exists() and _may_be_made(folder):
+            said = Said(
+                f"{folder} 还不存在，dod run 会建。", f"{folder} is not there; dod run makes it."
+            )
+            section.tell("data", "skipped", said)
+            return
         with tempfile.TemporaryFile(dir=folder) as file:
             file.write(b"dod doctor")
             file.flush()
@@ -48,11 +63,7 @@ def look_at_data(folder: Path, section: Section) -> None:
             "data",
             "failed",
             Said(f"{folder} 写不进去。", f"Nothing can be written to {folder}."),
-            Said(
-                "检查磁盘是否已满、目录的所有者和权限（容器里：PUID、PGID、挂载是否只读）。",
-                "Is the disk full? Whose folder is it, and with what rights (in a container: PUID, "
-                "PGID, a read-only mount)?",
-            ),
+            _NO_ROOM,
             error.strerror or type(error).__name__,
         )
         return
@@ -63,6 +74,11 @@ def look_at_data(folder: Path, section: Section) -> None:
         section.tell("data", "warning", said, fix)
     else:
         section.tell("data", "ok", said)
+
+
+def _may_be_made(folder: Path) -> bool:
+    there = next((it for it in folder.absolute().parents if it.exists()), folder)
+    return there.is_dir() and os.access(there, os.W_OK | os.X_OK)
 
 
 def look_at_authorities(environ: Mapping[str, str], section: Section) -> None:
@@ -96,8 +112,8 @@ def ask_running(loaded: Loaded, section: Section) -> dict[str, Any] | None:
     if not url:
         section.skip(
             Said(
-                "状态页关着（DOD_WEB_LISTEN 为空），问不到。",
-                "The status page is off (DOD_WEB_LISTEN is empty), so nobody can be asked.",
+                "状态页关着（DOD_WEB_LISTEN），问不到。",
+                "The status page is off (DOD_WEB_LISTEN), so nobody can be asked.",
             ),
             "dod",
         )

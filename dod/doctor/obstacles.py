@@ -9,11 +9,14 @@ def of_obstacle(unreached: reach.Unreached, url: str) -> Remedy:
     """Where the way to ``url`` ended."""
     zh, en, fix_zh, fix_en = _BY_OBSTACLE[unreached.obstacle]
     if unreached.obstacle == "refused" and unreached.host in {"localhost", "127.0.0.1", "::1"}:
-        fix_zh += "在容器里，localhost 是容器自己：要写 Dify 那台机器的 IP。"
-        fix_en += " In a container localhost is the container itself: write Dify's own address."
+        fix_zh += "在容器里，localhost 是容器自己：要写那台机器的 IP。"
+        fix_en += " In a container localhost is the container itself: write that host's address."
     host = unreached.host
-    said = Said(zh.replace("{host}", host), en.replace("{host}", host))
-    return Remedy(said, by_proxy(Said(fix_zh, fix_en), url), unreached.detail)
+    said, fix = (
+        Said(zh.replace("{host}", host), en.replace("{host}", host))
+        for zh, en in ((zh, en), (fix_zh, fix_en))
+    )
+    return Remedy(said, by_proxy(fix, url), unreached.detail)
 
 
 def by_proxy(fix: Said, url: str) -> Said:
@@ -50,12 +53,12 @@ _BY_OBSTACLE: dict[reach.Obstacle, tuple[str, str, str, str]] = {
         "Look at the port in the address, and whether the program over there is running.",
     ),
     "no_way": (
-        "没有到 {host} 的网络。",
+        "本机的网络到不了 {host}。",
         "There is no network to {host}.",
         *_LATER,
     ),
     "silent": (
-        "连 {host} 一直没有回音（多半被防火墙丢弃了）。",
+        "连接 {host} 一直没有回应（多半被防火墙拦下了）。",
         "No connection to {host} comes about (a firewall drops it, mostly).",
         *_LATER,
     ),
@@ -71,13 +74,23 @@ _BY_OBSTACLE: dict[reach.Obstacle, tuple[str, str, str, str]] = {
         "校准本机时间（打开 NTP 对时）；时间没错的话，是对方的证书过期了。",
         "Set this host's clock (switch NTP on); if it is right, the certificate has expired.",
     ),
+    "name": (
+        "{host} 出示的证书是另一个域名的。",
+        "{host} shows the certificate of another name.",
+        "地址里写证书上的那个域名；或者给 {host} 换一张写着它的证书。",
+        "Write the name that the certificate has; or give {host} a certificate that names it.",
+    ),
     "certificate": (
         "{host} 的证书不被信任。",
         "The certificate of {host} is not trusted.",
-        "公司网络会替换证书的，把公司的 CA 证书放进配置目录，设 SSL_CERT_FILE 指向它。",
         (
-            "Where an office's firewall replaces certificates, put its CA into the config folder "
-            "and let SSL_CERT_FILE name it."
+            "自签名的、或公司网络替换过的证书：把它的 CA 证书放进配置目录，设 SSL_CERT_FILE "
+            "指向它。dod 从此只信任这个文件，钉钉和 Dify 要用的都得在里面。"
+        ),
+        (
+            "If it is self-signed, or an office's firewall replaces certificates: put the CA into "
+            "the config folder and let SSL_CERT_FILE name it. dod then trusts that file alone: "
+            "what DingTalk and Dify need must both be in it."
         ),
     ),
     "tls": (
@@ -87,7 +100,7 @@ _BY_OBSTACLE: dict[reach.Obstacle, tuple[str, str, str, str]] = {
         "That port may not be https: look at http:// or https:// and the port; then at proxies.",
     ),
     "proxy": (
-        "代理 {host} 拒绝带路。",
+        "代理 {host} 拒绝转发。",
         "The proxy {host} refuses to lead there.",
         "检查 HTTPS_PROXY 里的用户名和密码，以及代理的放行名单。",
         "Look at user and password in HTTPS_PROXY, and at what the proxy allows.",

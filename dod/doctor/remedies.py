@@ -136,7 +136,7 @@ _BY_KIND: dict[type, Remedy] = {
     ),
     DingTalkError: Remedy(
         Said("钉钉拒绝了这次调用。", "DingTalk refused the call."),
-        Said("原因见下面括号里钉钉自己的话。", "DingTalk's own words below, in brackets, say why."),
+        Said("原因见上面括号里钉钉自己的话。", "DingTalk's own words above, in brackets, say why."),
     ),
 }
 
@@ -144,9 +144,13 @@ _BY_KIND: dict[type, Remedy] = {
 def of_dify(error: DifyError) -> Remedy:
     """What Dify's refusal means, for the person who runs the bot."""
     status = f"HTTP {error.status}" if error.status else ""
-    said = "HTML" if error.detail.startswith("<") else error.detail
+    page = error.detail.startswith("<")
+    said = "HTML" if page else error.detail
     words = " ".join(part for part in (status, error.code, said) if part)
     remedy = _BY_KEY.get(error.key, _BY_KEY["dify"])
+    # Dify's API sends no pages, and has all that is asked for here.
+    if remedy is _BY_KEY["dify"] and (page or error.status == 404):
+        remedy = _BY_KEY["dify_not_found"]
     return remedy._replace(detail=words[:_LONGEST])
 
 
@@ -186,9 +190,9 @@ _BY_KEY = {
         ),
         Said(
             "照抄 Dify“访问 API”页面上的地址，例如 "
-            "http://192.168.1.20/v1（以 /v1 结尾，不是控制台的地址）。",
+            "http://192.168.1.20/v1（以 /v1 结尾，不是控制台的地址；http:// 和 https:// 不能混）。",
             "Copy the address that Dify's API access page shows, e.g. http://192.168.1.20/v1: it "
-            "ends in /v1, and is not the console's.",
+            "ends in /v1, and is not the console's; http:// is not https://.",
         ),
     ),
     "dify_proxy": Remedy(
@@ -228,8 +232,8 @@ _BY_KEY = {
     "dify": Remedy(
         Said("Dify 没有给出正常的应答。", "Dify gave no proper answer."),
         Said(
-            "原因见下面括号里 Dify 自己的话；过一会儿再试。",
-            "Dify's own words below, in brackets, say why; try again later.",
+            "原因见上面括号里 Dify 自己的话；过一会儿再试。",
+            "Dify's own words above, in brackets, say why; try again later.",
         ),
     ),
 }

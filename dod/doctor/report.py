@@ -49,7 +49,7 @@ def _lines(finding: Finding, *, colours: bool) -> list[str]:
 
 
 def summary(sections: Sequence[Section], monthly: int) -> str:
-    """One line of all. ``monthly``: the organisation's calls of a month, 0 = unlimited."""
+    """One line of all; what is left to look at if it is good. ``monthly``: calls, 0 = unlimited."""
     failed, warnings = count(sections, "failed"), count(sections, "warning")
     if failed or warnings:
         zh = f"{failed} 项失败，{warnings} 项提醒"
@@ -61,7 +61,15 @@ def summary(sections: Sequence[Section], monthly: int) -> str:
         of = (f"（每月 {monthly} 次）", f" of {monthly} a month") if monthly else ("", "")
         zh += f"；用了 {calls} 次钉钉 API 调用{of[0]}"
         en += f"; {calls} DingTalk API call{'' if calls == 1 else 's'} used{of[1]}"
-    return f"=> {zh}。 · {en[0].upper()}{en[1:]}.\n"
+    line = f"=> {zh}。 · {en[0].upper()}{en[1:]}.\n"
+    return line if failed or warnings else line + _STILL
+
+
+_STILL = (
+    "   还是不回答？群里要 @ 它；看看有没有别的程序用着同一个 Client ID；再看 dod 的日志。\n"
+    "   Still no answer? In a group, @ it; does another program use the same Client ID? Then look "
+    "at dod's log.\n"
+)
 
 
 def to_json(sections: Sequence[Section]) -> str:

@@ -51,6 +51,6 @@ def _told(bot: dict[str, Any]) -> Said:
     zh = f"{zh}；启动以来回答了 {answered} 次，失败 {failed} 次"
     en = f"{en}; answered {answered}, failed {failed} since its start"
     heard = (bot.get("connection") or {}).get("message_seconds_ago")
-    if heard is not None:
-        zh, en = f"{zh}；{heard} 秒前收到过消息", f"{en}; a message came {heard} s ago"
-    return Said(zh, en)
+    if heard is None:
+        return Said(f"{zh}；还没有收到过消息", f"{en}; no message has come yet")
+    return Said(f"{zh}；{heard} 秒前收到过消息", f"{en}; a message came {heard} s ago")
