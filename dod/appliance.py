@@ -82,12 +82,15 @@ class Appliance:
             self._end()
 
     def _main_loop(self) -> int:
-        next_try = next_look = 0.0
+        next_try = next_look = next_free = 0.0
         while not self._stopping:
             now = time.monotonic()
             if now >= next_look:
                 next_look = now + self._env.poll_seconds
                 authorities.ours.look()
+            if now >= next_free:
+                next_free = now + heap.EVERY
+                heap.look()
             if self._store is not None:
                 self._reloader.look()
             elif now >= next_try:

@@ -7,7 +7,6 @@ import logging
 import os
 import ssl
 import threading
-from pathlib import Path
 
 import httpx
 
@@ -58,7 +57,9 @@ class Authorities:
 def _version() -> _Version | None:
     named = os.environ.get("SSL_CERT_FILE")
     try:
-        now = Path(named).stat() if named else None
+        # No Path: it adds the parts of its name to Python's table of interned names, and what is
+        # asked every few seconds makes that grow by 1 MB in its first hour (docs/reliability.md).
+        now = os.stat(named) if named else None  # noqa: PTH116
     except (OSError, ValueError):
         return None
     return None if now is None else (now.st_mtime_ns, now.st_size, now.st_ino)

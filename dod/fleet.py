@@ -11,7 +11,6 @@ from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from dod import heap
 from dod.botthread import BotThread
 from dod.bridge.bot import Bot
 from dod.config.spec import BotSpec
@@ -134,10 +133,7 @@ class Fleet:
 
     def check(self) -> None:
         """Start what can be started, also dead bots again, each with its own back-off."""
-        leaving = [thread for thread in self._leaving if not thread.join(0)]
-        if len(leaving) < len(self._leaving):
-            self._leaving = leaving
-            heap.look()
+        self._leaving = [thread for thread in self._leaving if not thread.join(0)]
         now = time.monotonic()
         for name, post in self._posts.items():
             if post.thread is None or not post.thread.dead:

@@ -13,6 +13,8 @@ from contextlib import suppress
 # 0.2 MB that fill over hours: 2.6 MB with 20 bots after 300 messages. It costs no time.
 NAME, TUNABLES = "GLIBC_TUNABLES", "glibc.malloc.tcache_count=0"
 
+EVERY = 10.0  # seconds
+
 _ARENA_MAX = -8  # M_ARENA_MAX of glibc's malloc.h
 
 
@@ -36,9 +38,10 @@ def _look_often() -> None:
 
 
 def look() -> None:
-    """A bot has ended: a ring of thousands of objects, which the collector may not meet for hours.
+    """Free what has ended as a ring: a bot, a replaced connection. To be called ``EVERY`` seconds.
 
-    What ends otherwise leaves it so little to do that it hardly ever runs through the old ones.
+    Thousands of objects each, which the collector would not meet for hours: what ends otherwise
+    leaves it so little to do. Takes some 5 ms with twenty bots.
     """
     gc.collect()
 
