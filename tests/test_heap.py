@@ -38,6 +38,38 @@ heap.settle()
 print(gc.get_freeze_count(), len(gc.get_objects()))
 """
 
+# A ring that begins while dod runs, and that only the collector ends; nobody else calls it.
+RING = """
+import gc, os, signal, threading, weakref
+from dod import heap
+from dod.appliance import run
+heap.EVERY = 0.05
+gc.disable()
+class Ring:
+    pass
+def begin():
+    ring = Ring()
+    ring.itself = ring
+    weakref.finalize(ring, os.kill, os.getpid(), signal.SIGTERM)
+threading.Timer(0.5, begin).start()
+raise SystemExit(run())
+"""
+# Bytes in mappings of their own before and after: Python's table of names is the one that grows.
+LOOKS = """
+import ctypes
+from dod.authorities import Authorities
+class Mallinfo2(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_size_t) for name in "abcdhfghij"]
+ours = Authorities()
+ours.tls()
+libc = ctypes.CDLL(None)
+libc.mallinfo2.restype = Mallinfo2
+before = libc.mallinfo2().h
+for _ in range(30_000):
+    ours.look()
+print(libc.mallinfo2().h - before)
+"""
+
 
 def _run(program: str, *words: str, **env: str) -> str:
     clean = {name: it for name, it in os.environ.items() if not name.startswith("MALLOC_")}
@@ -81,3 +113,15 @@ def test_whoever_starts_dod_tells_glibc_the_same(tmp_path: Path) -> None:
     for given, told in ({}, heap.TUNABLES), ({heap.NAME: "glibc.malloc.perturb=1"}, "perturb=1"):
         file, _ = prepare({"DOD_DATA_DIR": str(tmp_path), **given})
         assert told in file.read_text("utf-8")
+
+
+def test_what_ended_as_a_ring_is_freed_while_dod_runs(tmp_path: Path) -> None:
+    folders = {"DOD_CONFIG_DIR": str(tmp_path / "config"), "DOD_DATA_DIR": str(tmp_path / "data")}
+    _run(RING, **folders, DOD_WEB_LISTEN="")  # ends when the ring is gone, else never
+
+
+@glibc
+def test_looking_for_a_renewed_certificate_fills_no_table(tmp_path: Path) -> None:
+    """By a Path it did: three names of it were made known to Python each time, and forgotten."""
+    named = tmp_path / "a-name-that-nobody-has" / "certificates.pem"
+    assert int(_run(LOOKS, SSL_CERT_FILE=str(named))) == 0
