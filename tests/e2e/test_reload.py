@@ -194,6 +194,9 @@ def test_what_a_crash_left_is_ended_when_the_mended_secret_connects(tmp_path: Pa
         chat = rig.single(ann)
         rig.say(chat, ann, "question, please")
         rig.until(lambda: rig.cards(chat) and rig.cards(chat)[0].text, "it types")
+        first = len(rig.cards(chat)[0].text)
+        # What is on a card is written down a moment later.
+        rig.until(lambda: len(rig.cards(chat)[0].text) > first, "and types on")
         rig.kill(signal.SIGKILL)
         rig.wait_for_exit()
         rig.dingtalk.apps["ding-it"].client_secret = "dingsecret-it-new-0123456789"

@@ -13,7 +13,7 @@ MOST = {
     "launcher": 20_000,
     "service tree": 20_000,
     "licence": 20_000,
-    "dod itself": 1_300_000,
+    "dod itself": 1_500_000,
 }
 
 
