@@ -32,8 +32,10 @@ def left(state: ClaimState, text: str, *, client_id: str = "ding-it") -> MemoryS
         claim = Claim(client_id, message(1), store, bot="it")
         await claim.add()
         claim.style = SPEC.card_style
-        await claim.asked(cards=1)
+        await claim.asked(cards=int(state != "replying"))
         claim.text = text
+        if state == "replying":
+            await claim.replying()
         if state == "finishing":
             await claim.finishing(text, digest("ding-it", "msg-1", "final"), failed=False)
         return store
@@ -123,3 +125,13 @@ async def _crash_while_replying(scene: Scene) -> None:
     await sending.wait()
     running.cancel()
     await scene.bot.aclose()
+
+
+def test_a_sentence_after_a_crash_that_is_not_confirmed_goes_the_other_way() -> None:
+    """The reply, and after a crash the sentence about it, hung: once a person read neither."""
+    store = left("replying", ANSWER)
+    scene = Scene(spec=MARKDOWN, store=store)
+    scene.channel.faults.on("reply", 1, LOST)
+    assert settled(scene) == "done"
+    assert scene.channel.replies == [("msg-1", say("unconfirmed", "en"))]
+    assert scene.channel.other_ways == [False, True]

@@ -104,9 +104,8 @@ async def _own_up(
     the other way: what breaks the webhook's connections seldom breaks the robot's.
     """
     bot, sentence = serving.spec.name, say("unconfirmed", tongue("auto", part))
-    if part == sentence:  # tried again later, and again without a word of DingTalk's
-        return "perhaps"
-    tries, perhaps = serving.haste.tries(OWN_UP), 0
+    tries = serving.haste.tries(OWN_UP)
+    perhaps = int(part == sentence)  # after a crash, or tried again later
     while await tries.another():
         other_way = perhaps % 2 == 1
         try:
