@@ -61,6 +61,8 @@ class StatusServer:
         self._status = status
         self._hosts = tuple(host.lower() for host in hosts)
         self._password = password
+        # Read once: each reading by importlib adds a name to Python's table of interned names.
+        self._html = resources.files("dod.web").joinpath("page.html").read_text("utf-8")
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._serve, name="web", daemon=True)
         self._ready = threading.Event()
@@ -155,8 +157,7 @@ class StatusServer:
         return scheme.lower() == "basic" and hmac.compare_digest(said.encode(), password.encode())
 
     async def _page(self, _: web.Request) -> web.Response:
-        page = resources.files("dod.web").joinpath("page.html").read_text("utf-8")
-        return web.Response(text=page, content_type="text/html")
+        return web.Response(text=self._html, content_type="text/html")
 
     async def _api(self, _: web.Request) -> web.Response:
         # By dod's own clock, whatever stands between: a proxy writes its own Date.
