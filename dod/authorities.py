@@ -58,7 +58,7 @@ def _version() -> _Version | None:
     named = os.environ.get("SSL_CERT_FILE")
     try:
         # No Path: it adds the parts of its name to Python's table of interned names, and what is
-        # asked every few seconds makes that grow by 1 MB in its first hour (docs/reliability.md).
+        # asked every few seconds helps to fill that (docs/reliability.md, the soak).
         now = os.stat(named) if named else None  # noqa: PTH116
     except (OSError, ValueError):
         return None
